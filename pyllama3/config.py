@@ -1,0 +1,42 @@
+"""Hyper-parameters of a model, independent of the file format they were read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class RopeStyle(IntEnum):
+    """Which elements of a head rotate together; the values are those of the engine's enumeration."""
+
+    INTERLEAVED = 0
+    """Pairs (2i, 2i+1): the row order of Meta's checkpoints and of GGUF."""
+    HALF_SPLIT = 1
+    """Pairs (i, i + head_dim/2): the row order of Hugging Face checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Hyper-parameters of a Llama 3 model.
+
+    `rope_factors` holds head_dim/2 divisors of the rotation angles (Llama 3.1 scaling), None for no scaling.
+    """
+
+    name: str
+    dim: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden_dim: int
+    vocab_size: int
+    context: int
+    norm_eps: float
+    rope_theta: float
+    rope_style: RopeStyle = RopeStyle.INTERLEAVED
+    rope_factors: tuple[float, ...] | None = None
+
+    @property
+    def kv_dim(self) -> int:
+        """Width of the keys (and of the values) of one position in one layer."""
+        return self.kv_heads * self.head_dim

@@ -1,0 +1,33 @@
+"""Errors that a user can cause: the command line turns each into one line and an exit code."""
+
+
+class PyLlama3Error(Exception):
+    """Base of every error this package raises on purpose; its text is one line for the user."""
+
+
+class WeightsError(PyLlama3Error):
+    """A model file is missing, damaged or not of a kind that can be read."""
+
+
+class TokenizerError(PyLlama3Error):
+    """The vocabulary of a model is missing or not of a kind that can be used."""
+
+
+class TemplateError(PyLlama3Error):
+    """A chat template does not parse, or refuses the messages."""
+
+
+class BackendError(PyLlama3Error):
+    """A backend is unknown, not built, or does not fit the generated engine."""
+
+
+class ContextError(PyLlama3Error):
+    """Tokens do not fit into the context."""
+
+
+class OptionError(PyLlama3Error):
+    """An option of a public function has a value that is not allowed."""
+
+
+class StoreError(PyLlama3Error):
+    """A model can not be found or downloaded."""
