@@ -1,0 +1,83 @@
+"""Packaging that pyproject.toml cannot express: the engine is built into the wheel."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from setuptools import Command, Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
+from setuptools.errors import CompileError
+
+# Build back ends run this file without the checkout on the module path.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from tools.build_engine import ARTEFACTS, MANIFEST, BuildError
+from tools.build_engine import build as build_engine
+
+
+class BuildEngine(Command):
+    """Put the engine for the host into the package; a step of `build`, by setuptools' SubCommand protocol."""
+
+    description = "transpile and compile the engine"
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
+
+    def initialize_options(self) -> None:
+        """Declare the options that `build_py` and editable installs set."""
+        self.build_lib: str | None = None
+        self.editable_mode = False
+
+    def finalize_options(self) -> None:
+        """Take the directory from `build_py`."""
+        self.set_undefined_options("build_py", ("build_lib", "build_lib"))
+
+    @property
+    def out(self) -> Path:
+        """Directory of the engine inside the package."""
+        return Path(str(self.build_lib), "pyllama3", "_engine")
+
+    def run(self) -> None:
+        """Build, except for editable installs, which use what `invoke build` leaves in build/."""
+        if self.editable_mode:
+            return
+        try:
+            build_engine(self.out, profile="portable")
+        except BuildError as error:
+            raise CompileError(str(error)) from error
+
+    def get_source_files(self) -> list[str]:
+        """Return the inputs, which belong into the sdist."""
+        return [str(path) for path in sorted(Path("src").glob("*.fu"))]
+
+    def get_outputs(self) -> list[str]:
+        """Return the files that `run` may write."""
+        return [] if self.editable_mode else [str(self.out / name) for name in (*ARTEFACTS, MANIFEST)]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """Return nothing: no output is a copy of a file of the checkout."""
+        return {}
+
+
+class EngineDistribution(Distribution):
+    """A distribution that holds machine code."""
+
+    def has_ext_modules(self) -> bool:
+        """Make setuptools treat the package as one for this platform."""
+        return True
+
+
+class EngineWheel(bdist_wheel):
+    """A wheel for this platform and any Python 3: the library does not link to Python."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """Return the tags of the interpreter, its ABI and the platform."""
+        return "py3", "none", super().get_tag()[2]
+
+
+build.sub_commands.append(("build_engine", None))
+setup(
+    distclass=EngineDistribution,
+    cmdclass={"build_engine": BuildEngine, "bdist_wheel": EngineWheel},
+    options={"build": {"build_base": "build/package"}},  # build/ itself is where `invoke build` puts the engine
+)

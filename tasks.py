@@ -1,0 +1,81 @@
+"""Commands for developers; `invoke --list` shows them, arguments after `--` go to the tool behind the command."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from tools.build_engine import COMPILERS, PROFILES, ROOT, BuildError
+from tools.build_engine import build as build_engine
+
+
+def after_dashes() -> list[str]:
+    """Return the arguments after `--`; invoke itself joins them and loses their quoting."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
+def run_python(*arguments: str, **variables: str) -> None:
+    """Run this Python in the root of the checkout; a failure becomes the exit code of invoke."""
+    result = subprocess.run([sys.executable, *arguments], cwd=ROOT, env={**os.environ, **variables})
+    if result.returncode != 0:
+        raise Exit(code=result.returncode)
+
+
+@task(
+    help={
+        "out": "directory for the artefacts (default: build)",
+        "compiler": f"Fusion compiler: {', '.join(COMPILERS)}",
+        "cc": "C compiler (default: $CC, else cc, gcc or clang)",
+        "profile": f"optimization: {', '.join(PROFILES)}",
+    }
+)
+def build(_: Context, out: str = "build", compiler: str = "auto", cc: str = "", profile: str = "native") -> None:
+    """Transpile src/ and compile the C library, unless both are up to date."""
+    try:
+        build_engine(Path(out), compiler=compiler, cc=cc, profile=profile)
+    except BuildError as error:
+        raise Exit(f"build: {error}", code=1) from error
+
+
+@task(name="test", help={"sanitize": "run on a library built with the address and undefined-behaviour sanitizers"})
+def run_tests(c: Context, sanitize: bool = False) -> None:
+    """Run the tests; `invoke test -- -k store` passes options to pytest."""
+    variables = {}
+    if sanitize:
+        out = "build/sanitize"
+        build(c, out=out, profile="sanitize")
+        # The sanitizer has to be loaded before Python; Python itself does not free everything at its end.
+        library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+        variables = {"PYLLAMA3_BUILD": str(ROOT / out), "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}
+    run_python("-m", "pytest", *after_dashes(), **variables)
+
+
+@task
+def lint(_: Context) -> None:
+    """Check style, formatting and types."""
+    run_python("-m", "ruff", "check")
+    run_python("-m", "ruff", "format", "--check")
+    run_python("-m", "mypy")
+
+
+@task
+def bench(_: Context) -> None:
+    """Measure the speed beside llama.cpp's; options after `--` go to benchmarks/versus_llama_cpp.py."""
+    if importlib.util.find_spec("llama_cpp") is None:
+        raise Exit("bench: the peer is missing; pip install llama-cpp-python", code=1)
+    run_python("benchmarks/versus_llama_cpp.py", *after_dashes())
+
+
+@task
+def clean(_: Context) -> None:
+    """Remove what the build, the tests and the linters left behind."""
+    for name in ("build", "dist", "pyllama3.egg-info", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"):
+        shutil.rmtree(ROOT / name, ignore_errors=True)
