@@ -1,0 +1,70 @@
+"""Which tensors a Llama model has, under their GGUF names, whatever file they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..config import ModelConfig
+from ..errors import WeightsError
+from .tensor import Tensor
+from .types import TensorType
+
+EMBEDDING = "token_embd.weight"
+OUTPUT = "output.weight"
+"""Optional: a model without it is tied and uses the embedding as its output matrix."""
+
+
+def expected_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every tensor, the optional output matrix last; matrices are (outputs, inputs)."""
+    dim, hidden_dim, kv_dim = config.dim, config.hidden_dim, config.kv_dim
+    q_dim = config.heads * config.head_dim
+    layer = {
+        "attn_norm": (dim,),
+        "attn_q": (q_dim, dim),
+        "attn_k": (kv_dim, dim),
+        "attn_v": (kv_dim, dim),
+        "attn_output": (dim, q_dim),
+        "ffn_norm": (dim,),
+        "ffn_gate": (hidden_dim, dim),
+        "ffn_up": (hidden_dim, dim),
+        "ffn_down": (dim, hidden_dim),
+    }
+    yield EMBEDDING, (config.vocab_size, dim)
+    for n in range(config.layers):
+        for name, shape in layer.items():
+            yield f"blk.{n}.{name}.weight", shape
+    yield "output_norm.weight", (dim,)
+    yield OUTPUT, (config.vocab_size, dim)
+
+
+def check_tensors(path: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors in the order of the layout, norms widened to F32.
+
+    Raises:
+        WeightsError: a tensor is missing, has another shape, or would be ignored by a Llama model.
+    """
+    checked = {}
+    for name, shape in expected_shapes(config):
+        if name not in tensors:
+            if name == OUTPUT:
+                continue
+            raise WeightsError(f"{path}: missing tensor {name!r}")
+        tensor = tensors[name]
+        if tensor.shape != shape:
+            raise WeightsError(f"{path}: tensor {name!r} has shape {tensor.shape}; the metadata asks for {shape}")
+        checked[name] = _as_f32(tensor) if len(shape) == 1 else tensor
+    for name in tensors:
+        if name not in checked:
+            raise WeightsError(f"{path}: tensor {name!r} is not part of a Llama model with {config.layers} layers")
+    return checked
+
+
+def _as_f32(tensor: Tensor) -> Tensor:
+    if tensor.type == TensorType.F32:
+        return tensor
+    data = tensor.dequantize().view(np.uint8)
+    data.flags.writeable = False
+    return Tensor(tensor.name, TensorType.F32, tensor.shape, data)

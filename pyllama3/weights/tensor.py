@@ -1,0 +1,50 @@
+"""Named tensors in their stored type, and the weights of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import ModelConfig
+from .types import TensorType, dequantize
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor as it is stored: `shape` is (rows, columns) or (n,), `data` its bytes, a read-only view of the file."""
+
+    name: str
+    type: TensorType
+    shape: tuple[int, ...]
+    data: NDArray[np.uint8]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the stored data in bytes."""
+        return self.data.nbytes
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Widen to a new float32 array of `shape`."""
+        return dequantize(self.type, self.data, self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A checked model: `tensors` has GGUF names and exactly the tensors of the layout, `metadata` GGUF keys.
+
+    Norms are always F32. Without "output.weight" the token embedding serves as the output matrix.
+    """
+
+    path: Path
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+    metadata: Mapping[str, Any]
+
+    def close(self) -> None:
+        """Forget the tensors; the file is unmapped as soon as nobody else holds a view of it."""
+        self.tensors.clear()
