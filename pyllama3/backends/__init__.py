@@ -1,0 +1,99 @@
+"""Backends: the generated engine in one language each, behind one interface.
+
+The classes of an engine (`Llama3Model`, `Llama3State`, `Sampler`, `Kernels`, ...) and their methods are those of the
+Fusion sources, spelled as in generated Python (`set_shape`). Only this package knows how they are called.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import BackendError
+
+BACKENDS = ("c", "python")
+"""Names of the backends, the fastest first."""
+
+
+class Engine(Protocol):
+    """A loaded engine."""
+
+    name: str
+    packs: bool
+    """Whether weights are worth packing (`Tensor.pack`)."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a generated class or enumeration."""
+
+    def empty(self, dtype: str, length: int) -> Any:
+        """Return a writable array, zero or not, of a numpy dtype such as "float32" to pass to methods.
+
+        Raises:
+            BackendError: there is not enough memory.
+        """
+
+    def view(self, data: np.ndarray, dtype: str) -> Any:
+        """Return a read-only array over the same memory (uint8) to pass to methods."""
+
+    def numpy(self, array: Any, dtype: str) -> np.ndarray:
+        """Return a numpy array over the memory of an array made by `empty`."""
+
+
+def engine_dir() -> Path:
+    """Return the folder of the generated engine: `$PYLLAMA3_BUILD`, else in a wheel the package's, else the checkout's."""
+    chosen = os.environ.get("PYLLAMA3_BUILD")
+    if chosen:
+        return Path(chosen)
+    package = Path(__file__).resolve().parent.parent
+    packaged = package / "_engine"
+    return packaged if packaged.is_dir() else package.parent / "build"
+
+
+def read_manifest(folder: Path | None = None) -> dict[str, Any]:
+    """Return what made the build in a folder (default: `engine_dir`).
+
+    Raises:
+        BackendError: nothing has been built there.
+    """
+    path = (folder or engine_dir()) / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BackendError(f"{path.parent}: the engine has not been built; run 'invoke build'") from None
+    except (OSError, ValueError) as error:
+        raise BackendError(f"{path}: {error}; run 'invoke build'") from None
+    return manifest
+
+
+def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
+    """Load an engine from a build folder (default: `engine_dir`); without a name the fastest that was built.
+
+    Raises:
+        BackendError: the name is unknown, or that engine has not been built.
+    """
+    folder = folder or engine_dir()
+    if name is None:
+        name = next((candidate for candidate in BACKENDS if _file(candidate, folder).is_file()), BACKENDS[-1])
+    if name not in BACKENDS:
+        raise BackendError(f"backend '{name}' is unknown; known: {', '.join(BACKENDS)}")
+    path = _file(name, folder)
+    if not path.is_file():
+        hint = " (needs a C compiler)" if name == "c" else ""
+        raise BackendError(f"backend '{name}' has not been built: {path} is missing; run 'invoke build'{hint}")
+    loader: Callable[[Path], Engine]
+    if name == "c":
+        from .native import load as loader
+    else:
+        from .python import load as loader
+    return loader(folder)
+
+
+def _file(name: str, folder: Path) -> Path:
+    from .native import library_name
+
+    return folder / (library_name() if name == "c" else "llama3.py")
