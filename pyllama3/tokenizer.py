@@ -1,0 +1,202 @@
+"""Text to token ids and back, by tiktoken with the vocabulary of the model."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tiktoken
+
+from .errors import TokenizerError
+from .vocabulary import Vocabulary, read_gguf_vocabulary, read_tokenizer_model
+
+_MAX_CHARACTERS = 400_000
+_MAX_RUN = 25_000
+"""Longest text and longest run of only (non-)whitespace given to tiktoken at once, whose regular expressions and
+merging fail or become slow on longer ones; the limits of models/llama3/tokenizer.py in meta-llama/llama-models."""
+
+
+class Tokenizer:
+    """A byte-level BPE tokenizer.
+
+    tiktoken takes a piece of text that is a token as a whole (as Llama 3 asks for: "ignore_merges"), else it
+    merges the pair whose product has the lowest id, whether or not that pair is in a list of merges. Llama 3's list
+    was made from the ids, so both ways agree. SmolLM2's list is the order in which its tokens were learnt: there they
+    agree because the ids are in the order of the merges (checked when the vocabulary is read) and because every token
+    is what its own text is merged to (checked in tests/test_tokenizer.py). If so, any pair that tiktoken merges without
+    it being listed could not have stood there: merging inside it would have come to the listed pair first. No
+    difference to Hugging Face `tokenizers` was found on the vocabulary, on all of Unicode, on code, nor on random text.
+
+    A byte that is not a token (SmolLM2 lacks some control characters) is left out, as llama.cpp does.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._special_ids = frozenset(vocabulary.special.values())
+        added = {*self._special_ids, *vocabulary.user_defined.values()}
+        ranks = {token: id for id, token in enumerate(vocabulary.tokens) if id not in added}
+        if not ranks:
+            raise TokenizerError("the vocabulary has no normal tokens")
+        bytes_left_out = [byte for byte in range(256) if bytes([byte]) not in ranks]
+        # tiktoken must find every byte: the ids of these are beyond the vocabulary, and `encode` drops them.
+        ranks |= {bytes([byte]): self.vocab_size + byte for byte in bytes_left_out}
+        self._drops_bytes = bool(bytes_left_out)
+        self._encoding = tiktoken.Encoding(
+            "pyllama3", pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens={}
+        )
+        self._special_names = _any_of(vocabulary.special)
+        self._user_defined_names = _any_of(vocabulary.user_defined)
+
+    @classmethod
+    def from_gguf(cls, metadata: Mapping[str, Any]) -> Tokenizer:
+        """Make the tokenizer of a GGUF file.
+
+        Raises:
+            TokenizerError: the vocabulary is missing, damaged, or of an unsupported kind.
+        """
+        return cls(read_gguf_vocabulary(metadata))
+
+    @classmethod
+    def from_tokenizer_model(cls, path: Path | str) -> Tokenizer:
+        """Make the tokenizer of Meta's tokenizer.model of Llama 3.
+
+        Raises:
+            TokenizerError: the file cannot be read or is damaged.
+        """
+        return cls(read_tokenizer_model(Path(path)))
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, special ones included."""
+        return len(self._vocabulary.tokens)
+
+    @property
+    def bos_id(self) -> int | None:
+        """Token that begins a text, if there is one."""
+        return self._vocabulary.bos_id
+
+    @property
+    def add_bos(self) -> bool:
+        """Whether the model expects `bos_id` in front of every text; `encode` leaves that to the caller."""
+        return self._vocabulary.add_bos
+
+    @property
+    def eos_id(self) -> int | None:
+        """Token that ends a text, if there is one."""
+        return self._vocabulary.eos_id
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end a generation: end of text, of a turn, of a message."""
+        return self._vocabulary.stop_ids
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Return the ids of a text, without a BOS.
+
+        With `special`, names such as <|eot_id|> become the special tokens; otherwise they are text like any other.
+        Characters that are half of a surrogate pair are taken as U+FFFD.
+        """
+        ids: list[int] = []
+        for part in self.split_special(text) if special else [text]:
+            if isinstance(part, int):
+                ids.append(part)
+            else:
+                ids += self._encode_text(part)
+        return ids
+
+    def split_special(self, text: str) -> Iterator[str | int]:
+        """Cut a text at the names of special tokens: yields the ids of these, and the text between them."""
+        return _split(text, self._special_names, self._vocabulary.special)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of some ids, with U+FFFD for what is not UTF-8.
+
+        Raises:
+            TokenizerError: an id is not in the vocabulary.
+        """
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+
+    def token_bytes(self, id: int) -> bytes:
+        """Return the bytes of one token, which may be an incomplete character.
+
+        Raises:
+            TokenizerError: the id is not in the vocabulary.
+        """
+        if not 0 <= id < self.vocab_size:
+            raise TokenizerError(f"there is no token {id}; allowed: 0 to {self.vocab_size - 1}")
+        return self._vocabulary.tokens[id]
+
+    def token_name(self, id: int) -> str:
+        r"""Return one token for display: on one line, bytes that are not characters as \x.., control characters as \n.
+
+        Raises:
+            TokenizerError: the id is not in the vocabulary.
+        """
+        text = self.token_bytes(id).decode("utf-8", "backslashreplace")
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+    def is_special(self, id: int) -> bool:
+        """Tell whether a token marks structure and is not text."""
+        return id in self._special_ids
+
+    def _encode_text(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for part in _split(text, self._user_defined_names, self._vocabulary.user_defined):
+            if isinstance(part, int):
+                ids.append(part)
+                continue
+            for section in _split_long(part):
+                ids += self._encoding.encode_ordinary(section)
+        return [id for id in ids if id < self.vocab_size] if self._drops_bytes else ids
+
+
+class StreamDecoder:
+    """Decodes token by token, holding back the bytes of a character until it is complete."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, id: int) -> str:
+        """Return the text that a token completes, which may be empty.
+
+        Raises:
+            TokenizerError: the id is not in the vocabulary.
+        """
+        return self._utf8.decode(self._tokenizer.token_bytes(id))
+
+    def flush(self) -> str:
+        """Return what is left at the end of a text: U+FFFD if its last character is incomplete."""
+        return self._utf8.decode(b"", final=True)
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Compile a pattern which finds the leftmost name, of several there the longest."""
+    alternatives = "|".join(map(re.escape, sorted(filter(None, names), key=len, reverse=True)))
+    return re.compile(f"({alternatives})") if alternatives else None
+
+
+def _split(text: str, names: re.Pattern[str] | None, ids: Mapping[str, int]) -> Iterator[str | int]:
+    if names is None:
+        yield text
+        return
+    for n, part in enumerate(names.split(text)):
+        if n % 2:  # the group: a name
+            yield ids[part]
+        elif part:
+            yield part
+
+
+def _split_long(text: str) -> Iterator[str]:
+    for start in range(0, len(text), _MAX_CHARACTERS):
+        section = text[start : start + _MAX_CHARACTERS]
+        cut = 0
+        if len(section) > _MAX_RUN:
+            for run in re.finditer(r"\s+|\S+", section):
+                for end in range(run.start() + _MAX_RUN, run.end(), _MAX_RUN):
+                    yield section[cut:end]
+                    cut = end
+        yield section[cut:]
