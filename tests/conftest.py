@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pyllama3.errors import StoreError
+from pyllama3.store import PackagedFile, find_model, pull_packaged
+
+# Meta's package of the model definitions; its wheel holds the tokenizer of Llama 3.
+LLAMA3_TOKENIZER = PackagedFile(
+    package="llama-models",
+    version="0.3.0",
+    wheel_size=6_612_946,
+    member="llama_models/llama3/tokenizer.model",
+    sha256="82e9d31979e92ab929cd544440f129d9ecd797b69e327f80f17e1c50d5551b55",
+)
+
+
+@pytest.fixture(scope="session")
+def smollm2_path() -> Path:
+    """The default model, downloaded into the cache at most once."""
+    try:
+        return find_model("smollm2")
+    except StoreError as error:
+        pytest.skip(f"needs SmolLM2: {error}")
+
+
+@pytest.fixture(scope="session")
+def llama3_tokenizer_model() -> Path:
+    """Meta's tokenizer.model: $PYLLAMA3_LLAMA3_TOKENIZER, else downloaded into the cache at most once."""
+    if path := os.environ.get("PYLLAMA3_LLAMA3_TOKENIZER"):
+        return Path(path)
+    try:
+        return pull_packaged(LLAMA3_TOKENIZER).path
+    except StoreError as error:
+        pytest.skip(f"needs Meta's tokenizer.model: {error}")
