@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,11 @@ class Tokenizer:
     def stop_ids(self) -> frozenset[int]:
         """Tokens that end a generation: end of text, of a turn, of a message."""
         return self._vocabulary.stop_ids
+
+    @property
+    def special_names(self) -> Collection[str]:
+        """Names of the special tokens, such as <|eot_id|>."""
+        return self._vocabulary.special.keys()
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Return the ids of a text, without a BOS.
