@@ -1,0 +1,209 @@
+"""Weights in an engine, and the states (key/value caches) that are fed with tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .backends import Engine
+from .config import ModelConfig
+from .errors import ContextError, OptionError, WeightsError
+from .weights import Tensor, TensorType, Weights
+
+BATCH = 128
+"""Most rows in a forward pass: enough for the weights to be read rarely, few enough for activations to stay in cache."""
+
+
+class EngineModel:
+    """A model whose weights the engine has; states only read it, so that many may share it."""
+
+    def __init__(self, engine: Engine, weights: Weights, *, threads: int) -> None:
+        """Hand weights to an engine.
+
+        Raises:
+            WeightsError: the model is larger than the engine allows.
+        """
+        self.engine = engine
+        self.config = weights.config
+        self.threads = threads
+        self._weights = weights
+        config = weights.config
+        limits = engine.Llama3Model
+        for name, found, most in (
+            ("layers", config.layers, limits.MAX_LAYERS),
+            ("a head dimension of", config.head_dim, limits.MAX_HEAD_DIM),
+        ):
+            if found > most:
+                raise WeightsError(f"{weights.path}: {name} {found}; the engine allows {most}")
+        self.native = engine.Llama3Model()
+        self.native.set_shape(
+            config.dim,
+            config.hidden_dim,
+            config.layers,
+            config.heads,
+            config.kv_heads,
+            config.head_dim,
+            config.vocab_size,
+            config.norm_eps,
+        )
+        self._factors = None
+        if config.rope_factors is not None:
+            factors = np.array(config.rope_factors, np.float32)
+            self._factors = engine.view(factors.view(np.uint8), "float32")
+        self.native.set_rope(engine.RopeStyle(config.rope_style), config.rope_theta, self._factors)
+        for name, tensor in weights.tensors.items():
+            self._set_tensor(name, tensor)
+        if "output.weight" not in weights.tensors:
+            self._set_tensor("output.weight", weights.tensors["token_embd.weight"])
+
+    def _set_tensor(self, name: str, tensor: Tensor) -> None:
+        engine = self.engine
+        parts = name.split(".")  # "blk.0.attn_q.weight" or "output.weight"
+        layer = int(parts[1]) if parts[0] == "blk" else 0
+        target = self.native.get_tensor(engine.TensorId[parts[-2].upper()], layer)
+        rows, cols = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
+        floats = engine.view(tensor.data, "float32") if tensor.type == TensorType.F32 else None
+        halves = engine.view(tensor.data, "int16") if tensor.type in (TensorType.F16, TensorType.BF16) else None
+        blocks = engine.view(tensor.data, "uint8") if floats is None and halves is None else None
+        target.set(engine.TensorType(int(tensor.type)), rows, cols, floats, halves, blocks)
+        if engine.packs and parts[-2] != "token_embd" and target.get_quants_length() > 0:
+            minimums = target.get_minimums_length()
+            target.pack(
+                engine.empty("uint16", target.get_quants_length()),
+                engine.empty("int16", target.get_scales_length()),
+                engine.empty("int16", minimums) if minimums > 0 else None,
+                self.threads,
+            )
+
+
+class State:
+    """The caches of some sequences, and the forward pass over rows of them.
+
+    `tokens`, `positions`, `sequence_ids` and `logit_rows` (int32) describe the batch and are filled before `forward`.
+    """
+
+    def __init__(self, model: EngineModel, *, context: int, sequences: int = 1, batch: int = BATCH) -> None:
+        """Allocate caches and buffers.
+
+        Raises:
+            BackendError: there is not enough memory.
+        """
+        engine = model.engine
+        self.model = model
+        self.context = context
+        self.batch = batch
+        self.native = engine.Llama3State()
+        self.native.init(model.native, context, sequences, batch)
+        self.native.set_threads(model.threads)
+        self._buffers: dict[str, Any] = {}
+        for buffer in engine.Buffer:
+            data = engine.empty("float32", self.native.get_buffer_length(buffer))
+            self.native.set_buffer(buffer, data)
+            self._buffers[buffer.name] = data
+        arrays = [engine.empty("int32", batch) for _ in range(4)]
+        self.native.set_batch(*arrays)
+        self.tokens, self.positions, self.sequence_ids, self.logit_rows = (
+            engine.numpy(array, "int32") for array in arrays
+        )
+
+    def buffer(self, name: str) -> NDArray[np.float32]:
+        """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""
+        return self.model.engine.numpy(self._buffers[name], "float32")
+
+    def forward(self, rows: int, logit_rows: int) -> NDArray[np.float32]:
+        """Run a batch and return a view of the logits (logit_rows, vocab_size), valid until the next batch."""
+        self.native.forward(rows, logit_rows)
+        vocab_size = self.model.config.vocab_size
+        return self.buffer("LOGITS")[: logit_rows * vocab_size].reshape(logit_rows, vocab_size)
+
+
+class Session:
+    """One sequence: tokens are fed, logits come back, and what was fed is remembered. Not for use by several threads."""
+
+    def __init__(self, model: EngineModel, *, context: int) -> None:
+        self._state = State(model, context=context)
+        self._ids: list[int] = []
+
+    @property
+    def config(self) -> ModelConfig:
+        """Hyper-parameters of the model."""
+        return self._state.model.config
+
+    @property
+    def engine(self) -> Engine:
+        """Engine that computes."""
+        return self._state.model.engine
+
+    @property
+    def context(self) -> int:
+        """How many tokens the session can hold."""
+        return self._state.context
+
+    @property
+    def position(self) -> int:
+        """How many tokens the session holds."""
+        return len(self._ids)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Tokens the session holds."""
+        return tuple(self._ids)
+
+    def feed(self, ids: Sequence[int], *, all_logits: bool = False) -> NDArray[np.float32]:
+        """Append tokens and return the logits after the last (vocab_size,), or after each (len(ids), vocab_size).
+
+        Raises:
+            ContextError: the tokens do not fit into the context; none of them was fed.
+            OptionError: there are no tokens, or one is not in the vocabulary.
+        """
+        self._check(ids)
+        state = self._state
+        results = []
+        for start in range(0, len(ids), state.batch):
+            chunk = ids[start : start + state.batch]
+            rows = len(chunk)
+            state.tokens[:rows] = chunk
+            state.positions[:rows] = np.arange(self.position, self.position + rows)
+            state.sequence_ids[:rows] = 0
+            wanted = rows if all_logits else int(start + rows == len(ids))
+            state.logit_rows[:wanted] = np.arange(rows - wanted, rows)
+            logits = state.forward(rows, wanted)
+            self._ids += map(int, chunk)
+            if wanted:
+                results.append(logits.copy())
+        return np.concatenate(results) if all_logits else results[-1][0]
+
+    def rewind(self, position: int) -> None:
+        """Forget all tokens from a position on.
+
+        Raises:
+            OptionError: the session does not hold that many tokens.
+        """
+        if not 0 <= position <= self.position:
+            raise OptionError(f"cannot rewind to {position}; the session holds {self.position} tokens")
+        del self._ids[position:]
+
+    def close(self) -> None:
+        """Free the caches; the session can not be used any more."""
+        del self._state
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _check(self, ids: Sequence[int]) -> None:
+        if len(ids) == 0:
+            raise OptionError("there are no tokens to feed")
+        if self.position + len(ids) > self.context:
+            raise ContextError(
+                f"{self.position} + {len(ids)} tokens do not fit into the context of {self.context} tokens"
+            )
+        vocab_size = self.config.vocab_size
+        for id in ids:
+            if not 0 <= id < vocab_size:
+                raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")
