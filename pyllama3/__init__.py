@@ -1,10 +1,10 @@
 """A Llama 3 inference engine written once in Fusion, hosted in Python.
 
-    from pyllama3 import Llama
+from pyllama3 import Llama
 
-    llm = Llama.load("smollm2")
-    for piece in llm.generate("Once upon a time", max_tokens=64):
-        print(piece.text, end="", flush=True)
+llm = Llama.load("smollm2")
+for piece in llm.generate("Once upon a time", max_tokens=64):
+    print(piece.text, end="", flush=True)
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from .errors import PyLlama3Error
 if TYPE_CHECKING:
     from .model import Llama
 
-__all__ = ["Llama", "PyLlama3Error"]
+__all__ = ["Llama", "PyLlama3Error", "__version__"]
+
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

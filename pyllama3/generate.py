@@ -99,11 +99,13 @@ class TokenSampler:
     def __init__(self, engine: Engine, vocab_size: int, options: SamplerOptions) -> None:
         self._engine = engine
         self._native = engine.Sampler()
-        self._native.set_buffers(
-            engine.empty("int32", vocab_size), engine.empty("float64", vocab_size), vocab_size
-        )
+        self._native.set_buffers(engine.empty("int32", vocab_size), engine.empty("float64", vocab_size), vocab_size)
         self._native.set_options(
-            float(options.temperature), options.top_k, float(options.top_p), float(options.min_p), float(options.repeat_penalty)
+            float(options.temperature),
+            options.top_k,
+            float(options.top_p),
+            float(options.min_p),
+            float(options.repeat_penalty),
         )
         self._native.set_seed(secrets.randbits(63) if options.seed is None else options.seed)
         self._window = options.repeat_last_n if options.repeat_penalty != 1 else 0
@@ -142,7 +144,14 @@ def generate(
         raise ContextError(
             f"{session.position + len(prompt)} prompt tokens{wanted} do not fit into the context of {session.context}"
         )
-    return _generate(session, tokenizer, prompt, TokenSampler(session.engine, session.config.vocab_size, options), max_tokens or room, max_tokens)
+    return _generate(
+        session,
+        tokenizer,
+        prompt,
+        TokenSampler(session.engine, session.config.vocab_size, options),
+        max_tokens or room,
+        max_tokens,
+    )
 
 
 def _generate(

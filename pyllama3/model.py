@@ -108,7 +108,9 @@ class Llama:
             raise TemplateError(f"{self._weights.path}: the model has no chat template; it can only continue text")
         return encode_chat(self.tokenizer, self.template, messages)
 
-    def generate(self, prompt: str | Sequence[int], *, max_tokens: int | None = None, **options: Any) -> Iterator[Piece]:
+    def generate(
+        self, prompt: str | Sequence[int], *, max_tokens: int | None = None, **options: Any
+    ) -> Iterator[Piece]:
         """Continue a text (or token ids); `options` are those of `SamplerOptions`.
 
         Raises:
@@ -118,11 +120,11 @@ class Llama:
         ids = self.encode_prompt(prompt) if isinstance(prompt, str) else prompt
         if not ids:
             raise OptionError("the prompt is empty, and the model has no token to begin a text with")
-        return generate(
-            self.session(), self.tokenizer, ids, options=_sampler_options(options), max_tokens=max_tokens
-        )
+        return generate(self.session(), self.tokenizer, ids, options=_sampler_options(options), max_tokens=max_tokens)
 
-    def chat(self, messages: Sequence[Mapping[str, Any]], *, max_tokens: int | None = None, **options: Any) -> Iterator[Piece]:
+    def chat(
+        self, messages: Sequence[Mapping[str, Any]], *, max_tokens: int | None = None, **options: Any
+    ) -> Iterator[Piece]:
         """Answer a conversation of {"role", "content"} messages; `options` are those of `SamplerOptions`.
 
         Raises:

@@ -14,7 +14,7 @@ from .errors import ContextError, OptionError, WeightsError
 from .weights import Tensor, TensorType, Weights
 
 BATCH = 128
-"""Most rows in a forward pass: enough for the weights to be read rarely, few enough for activations to stay in cache."""
+"""Most rows in a forward pass: weights are read once for all of them, and their activations stay in cache."""
 
 
 class EngineModel:
@@ -121,7 +121,7 @@ class State:
 
 
 class Session:
-    """One sequence: tokens are fed, logits come back, and what was fed is remembered. Not for use by several threads."""
+    """One sequence: tokens are fed, logits come back. A session is used by one thread at a time."""
 
     def __init__(self, model: EngineModel, *, context: int) -> None:
         self._state = State(model, context=context)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +46,7 @@ class Engine(Protocol):
 
 
 def engine_dir() -> Path:
-    """Return the folder of the generated engine: `$PYLLAMA3_BUILD`, else in a wheel the package's, else the checkout's."""
+    """Return the folder of the engine: `$PYLLAMA3_BUILD`, else that of the wheel, else that of the checkout."""
     chosen = os.environ.get("PYLLAMA3_BUILD")
     if chosen:
         return Path(chosen)
@@ -78,7 +79,7 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
     """
     folder = folder or engine_dir()
     if name is None:
-        name = next((candidate for candidate in BACKENDS if _file(candidate, folder).is_file()), BACKENDS[-1])
+        name = next((candidate for candidate in BACKENDS if is_built(candidate, folder)), BACKENDS[-1])
     if name not in BACKENDS:
         raise BackendError(f"backend '{name}' is unknown; known: {', '.join(BACKENDS)}")
     path = _file(name, folder)
@@ -93,7 +94,15 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
     return loader(folder)
 
 
-def _file(name: str, folder: Path) -> Path:
-    from .native import library_name
+def library_name() -> str:
+    """Return the file name of the compiled engine on this platform."""
+    return {"darwin": "libllama3.dylib", "win32": "llama3.dll"}.get(sys.platform, "libllama3.so")
 
+
+def is_built(name: str, folder: Path | None = None) -> bool:
+    """Tell whether a build folder (default: `engine_dir`) has a backend."""
+    return _file(name, folder or engine_dir()).is_file()
+
+
+def _file(name: str, folder: Path) -> Path:
     return folder / (library_name() if name == "c" else "llama3.py")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
@@ -13,11 +12,7 @@ import cffi
 import numpy as np
 
 from ..errors import BackendError
-
-
-def library_name() -> str:
-    """Return the file name of the compiled engine on this platform."""
-    return {"darwin": "libllama3.dylib", "win32": "llama3.dll"}.get(sys.platform, "libllama3.so")
+from . import library_name
 
 
 class NativeEngine:
@@ -62,9 +57,10 @@ class NativeObject:
     _new: Callable[[], Any] | None = None
 
     def __init__(self) -> None:
-        if type(self)._new is None:
+        new = type(self)._new
+        if new is None:
             raise TypeError(f"{type(self).__name__} has no public constructor")
-        self._pointer = type(self)._new()
+        self._pointer = new()
         self._kept: dict[Any, Any] = {}
 
     @classmethod

@@ -37,7 +37,8 @@ class PythonEngine:
 
     def view(self, data: np.ndarray, dtype: str) -> memoryview:
         """Return a typed memoryview over the bytes of `data`."""
-        return memoryview(data).cast("B").cast(_TYPE_CODES[dtype])  # type: ignore[call-overload,no-any-return]
+        view: memoryview = data.data
+        return view.cast("B").cast(_TYPE_CODES[dtype])  # type: ignore[call-overload,no-any-return]
 
     def numpy(self, array: Any, dtype: str) -> np.ndarray:
         """Return a numpy array over the same memory."""

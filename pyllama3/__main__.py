@@ -1,0 +1,5 @@
+"""`python -m pyllama3` is `pyllama3`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,25 @@
+"""Loading a model for a command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..model import Llama
+from .progress import download_progress
+
+
+def load_model(model: str, *, backend: str | None, **options: Any) -> Llama:
+    """Load a model with a progress bar for its download; say so when only the slow backend has been built.
+
+    Raises:
+        PyLlama3Error: see `Llama.load`.
+    """
+    with download_progress(model) as progress:
+        llm = Llama.load(model, backend=backend, progress=progress, **options)
+    if backend is None and llm.backend == "python":
+        click.echo(
+            "pyllama3: the C engine has not been built, so this runs slowly in Python; see pyllama3 info", err=True
+        )
+    return llm

@@ -1,0 +1,19 @@
+"""`pyllama3 pull`: download a model."""
+
+from __future__ import annotations
+
+import click
+
+from .progress import download_progress
+
+
+@click.command("pull", short_help="Download a model.")
+@click.argument("model")
+def command(model: str) -> None:
+    """Make sure that MODEL (an alias, hf:org/repo[:file] or a URL) is on this machine, and print where."""
+    from ..store import pull
+
+    with download_progress(model) as progress:
+        found = pull(model, progress=progress)
+    click.echo(f"taken from {found.origin}", err=True)
+    click.echo(found.path)
