@@ -11,7 +11,6 @@ import pytest
 from gguf import GGMLQuantizationType, GGUFReader
 from reference import (
     Array,
-    Cache,
     Record,
     ReferenceModel,
     attention,
@@ -31,7 +30,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from pyllama3.config import ModelConfig, RopeStyle
 
-ORACLE = json.loads((Path(__file__).parent / "data" / "smollm2_greedy.json").read_text())
+ORACLE = Path(__file__).parent / "data" / "smollm2_greedy.json"
 
 
 def tiny_model(seed: int = 1, *, tied: bool = False, **overrides: Any) -> ReferenceModel:
@@ -364,9 +363,10 @@ def smollm2(smollm2_path: Path) -> ReferenceModel:
     return ReferenceModel(config, dequantized(smollm2_path))
 
 
-@pytest.mark.parametrize("case", ORACLE["cases"], ids=lambda case: case["name"])
-def test_smollm2_gives_the_logits_and_tokens_of_the_oracle(smollm2: ReferenceModel, case: dict[str, Any]) -> None:
-    cache: Cache = smollm2.cache()
+@pytest.mark.parametrize("index", range(3))
+def test_smollm2_gives_the_logits_and_tokens_of_the_oracle(smollm2: ReferenceModel, index: int) -> None:
+    case = json.loads(ORACLE.read_text())["cases"][index]
+    cache = smollm2.cache()
     logits = smollm2.forward(case["prompt_ids"], cache)[-1]
     ids, values = zip(*case["first_top10"], strict=True)
     assert np.argsort(-logits)[:10].tolist() == list(ids)
