@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ _LLAMA3_SPECIAL_COUNT = 256
 
 
 def _gpt2_alphabet() -> dict[int, int]:
-    """Map the characters in which GGUF spells bytes to bytes, for `str.translate`.
+    """Map the characters in which GGUF spells bytes to bytes, for `codecs.charmap_encode`.
 
     Bytes that print stand for themselves, the other 68 for U+0100, U+0101, ... (openai/gpt-2, encoder.py).
     """
@@ -231,7 +232,7 @@ def _spelled_out(names: Sequence[str], types: Sequence[int]) -> list[bytes]:
             tokens.append(name.encode())
             continue
         try:
-            token = name.translate(alphabet).encode("latin-1")
+            token = codecs.charmap_encode(name, "strict", alphabet)[0]
         except UnicodeEncodeError:
             raise TokenizerError(f"token {id} {name!r} is not spelled in the alphabet of byte-level BPE") from None
         if ids.setdefault(token, id) != id:
