@@ -46,7 +46,7 @@ def download(url: str, target: Path, *, sha256: str | None = None, progress: Pro
         except URLError as error:
             raise StoreError(f"{url}: cannot be reached: {error.reason}") from error
         except (HTTPException, ConnectionError, TimeoutError) as error:
-            raise StoreError(f"{url}: transfer broken off: {error!r}; run again to resume") from error
+            raise StoreError(f"{url}: transfer broken off: {str(error) or repr(error)}; run again to resume") from error
         except OSError as error:
             raise StoreError(f"{url}: cannot be saved as {part}: {error.strerror or error}") from error
         publish(part, target, sha256, url)

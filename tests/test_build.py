@@ -15,6 +15,7 @@ from types import ModuleType
 
 import pytest
 
+from pyllama3.backends import library_name
 from tools import build_engine
 from tools.build_engine import LIBRARY, ROOT, BuildError, build
 
@@ -251,6 +252,10 @@ def test_unknown_option_lists_the_known(option: str, sources: Path, out: Path) -
     known = {"compiler": "auto, fut, pyfut", "profile": "native, portable, debug, sanitize"}[option]
     with pytest.raises(BuildError, match=f"{option} 'nonsense' is unknown; known: {known}"):
         build(out, sources=sources, **{option: "nonsense"})  # type: ignore[arg-type]
+
+
+def test_the_host_looks_for_the_library_that_is_built() -> None:
+    assert library_name() == LIBRARY
 
 
 def test_no_sources_is_an_error(tmp_path: Path) -> None:
