@@ -170,7 +170,6 @@ def _shielded(value: Any, names: Collection[str]) -> Any:
 
 def _shielded_text(text: str, names: Collection[str]) -> str:
     """Break up every one of `names` in a text, and the beginning of one at its end, blanks there not counted."""
-    text = text.replace(_SHIELD, "")
     end = len(text.rstrip())
     first_characters = {name[0] for name in names}
     longest = max(map(len, names), default=0)

@@ -18,7 +18,10 @@ _OTHERS = [byte for byte in range(256) if byte not in _PRINTABLE]
 BYTE_TO_CHARACTER = {byte: chr(byte) for byte in _PRINTABLE} | {b: chr(256 + n) for n, b in enumerate(_OTHERS)}
 """GPT-2's alphabet: bytes that print stand for themselves, the others are numbered from U+0100 on."""
 
-MERGES = ("h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "r l", "rl d", "Ġ Ġ", "Ċ Ċ", "0 0", "! !", "ã ģ")
+MERGES = (
+    *("h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "r l", "rl d", "Ġ Ġ", "Ċ Ċ", "! !", "ã ģ", "' S", "' s"),
+    *("0 0", "00 0", "000 0", "Ġ 0"),  # which of these are used tells how digits are cut
+)
 LLAMA3_SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 CHATML_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
@@ -45,7 +48,8 @@ def vocabulary(
     }
 
 
-CONFIG = tiny_config(vocab_size=len(vocabulary()["tokenizer.ggml.tokens"]))
+VOCAB_SIZE = len(vocabulary()["tokenizer.ggml.tokens"])
+CONFIG = tiny_config(vocab_size=VOCAB_SIZE)
 
 
 def llama_metadata() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf_files import CHATML_SPECIAL, LLAMA3_SPECIAL, vocabulary
+from gguf_files import CHATML_SPECIAL, LLAMA3_SPECIAL, VOCAB_SIZE, vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,7 +175,7 @@ def test_find_template() -> None:
     for metadata, source in [
         (eos("<|eot_id|>", LLAMA3_SPECIAL), LLAMA3),
         (eos("<|im_end|>", CHATML_SPECIAL), CHATML),
-        (eos("<|end_of_text|>", LLAMA3_SPECIAL) | {"tokenizer.ggml.eot_token_id": 273}, LLAMA3),
+        (eos("<|end_of_text|>", LLAMA3_SPECIAL) | {"tokenizer.ggml.eot_token_id": VOCAB_SIZE - 1}, LLAMA3),
     ]:
         found = find_template(metadata)
         assert found is not None

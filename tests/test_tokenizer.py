@@ -17,6 +17,7 @@ from gguf_files import (
     LLAMA3_SPECIAL,
     NORMAL,
     USER_DEFINED,
+    VOCAB_SIZE,
     spell,
     vocabulary,
 )
@@ -40,7 +41,14 @@ SPECIAL_NAMES = (*LLAMA3_SPECIAL, *CHATML_SPECIAL, "<|eom_id|>", "<filename>")
 WHITESPACE = " \t\n\r\x0b\x0c\x1c\x1f\x85\xa0\u180e\u2000\u200b\u2028\u3000\ufeff"
 MIXED = WHITESPACE + "   1234٣½Ⅷ'stremvldSTREMVLD.,!?-_/aAbzé漢字かな한글😀👩‍💻\u0301İß\u017fK<|>ใ"
 
-texts = st.text() | st.text(MIXED) | st.lists(st.sampled_from([*SPECIAL_NAMES, "<|", "|>", " ", "a"])).map("".join)
+SNIPPETS = ["hello", "he", " wo", "rld", "  ", "\n\n", "'S", "'s", "!!", "0", "0000", " 0", "  0", "か"]
+
+texts = (
+    st.text()
+    | st.text(MIXED)
+    | st.lists(st.sampled_from(SNIPPETS)).map("".join)
+    | st.lists(st.sampled_from([*SPECIAL_NAMES, "<|", "|>", " ", "a"])).map("".join)
+)
 
 
 def hugging_face_llama3(tokens: Sequence[str], merges: Sequence[tuple[str, str]]) -> tokenizers.Tokenizer:
@@ -122,7 +130,7 @@ def test_round_trip_and_no_special_tokens_from_text(text: str) -> None:
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(st.integers(0, len(vocabulary()["tokenizer.ggml.tokens"]) - 1)))
+@given(st.lists(st.integers(0, VOCAB_SIZE - 1)))
 def test_decoding_token_by_token_equals_decoding_at_once(ids: list[int]) -> None:
     tokenizer = TOY_TOKENIZERS[0]
     decoder = StreamDecoder(tokenizer)
@@ -165,8 +173,8 @@ def test_user_defined_tokens_are_text_which_is_never_split() -> None:
 
 
 def test_bytes_that_are_no_tokens_are_left_out() -> None:
-    tokenizer = Tokenizer.from_gguf(vocabulary(CHATML_SPECIAL, pre="smollm", bytes_left_out=b"\x04\xf1"))
-    for text, kept in [("a\x04b", b"ab"), ("\x04", b""), ("!\x04!", b"!!"), ("\U00040000", b"\x80\x80\x80")]:
+    tokenizer = Tokenizer.from_gguf(vocabulary(CHATML_SPECIAL, pre="smollm", bytes_left_out=b"\x00\x04\xf1"))
+    for text, kept in [("a\x04b", b"ab"), ("\x04\x00", b""), ("!\x04!", b"!!"), ("\U00040000", b"\x80\x80\x80")]:
         ids = tokenizer.encode(text)
         assert max(ids, default=0) < tokenizer.vocab_size
         assert b"".join(map(tokenizer.token_bytes, ids)) == kept
@@ -218,6 +226,8 @@ def test_bos_eos_and_stop_ids() -> None:
     by_key = Tokenizer.from_gguf(changed({"eot_token_id": 7, "eom_token_id": 8}))
     assert by_key.stop_ids == {7, 8, size - 4, size - 1}
     smollm = Tokenizer.from_gguf(vocabulary(CHATML_SPECIAL, pre="smollm"))
+    no_bos = vocabulary(CHATML_SPECIAL) | {"tokenizer.ggml.bos_token_id": None, "tokenizer.ggml.add_bos_token": True}
+    assert not Tokenizer.from_gguf(no_bos).add_bos
     assert (smollm.stop_ids, smollm.add_bos) == ({smollm.vocab_size - 3, smollm.vocab_size - 1}, False)
 
 
@@ -234,15 +244,15 @@ def test_names_of_the_llama3_pre_tokenizer(llama3: Tokenizer, pre: str | None) -
         ({"model": "llama"}, r"tokenizer.ggml.model is 'llama'; supported: 'gpt2'"),
         ({"model": None}, r"tokenizer.ggml.model is missing"),
         ({"pre": "qwen2"}, r"pre is 'qwen2'; supported: llama-bpe, llama-v3, llama3, smaug-bpe, smollm"),
-        ({"pre": None, "token_type": [NORMAL] * 274}, r"tokenizer.ggml.pre is missing"),
+        ({"pre": None, "token_type": [NORMAL] * VOCAB_SIZE}, r"tokenizer.ggml.pre is missing"),
         ({"tokens": None}, r"tokenizer.ggml.tokens is missing"),
         ({"tokens": [1, 2]}, r"tokenizer.ggml.tokens is not an array of strings"),
-        ({"token_type": None}, r"token_type must have a number for each of the 274 tokens"),
-        ({"token_type": [NORMAL]}, r"token_type must have a number for each of the 274 tokens"),
-        ({"token_type": [CONTROL] * 274}, r"no normal tokens"),
-        ({"bos_token_id": 274}, r"bos_token_id is 274; allowed: 0 to 273"),
-        ({"eos_token_id": -1}, r"eos_token_id is -1; allowed: 0 to 273"),
-        ({"eot_token_id": "x"}, r"eot_token_id is 'x'; allowed: 0 to 273"),
+        ({"token_type": None}, f"token_type must have a number for each of the {VOCAB_SIZE} tokens"),
+        ({"token_type": [NORMAL]}, f"token_type must have a number for each of the {VOCAB_SIZE} tokens"),
+        ({"token_type": [CONTROL] * VOCAB_SIZE}, r"no normal tokens"),
+        ({"bos_token_id": VOCAB_SIZE}, f"bos_token_id is {VOCAB_SIZE}; allowed: 0 to {VOCAB_SIZE - 1}"),
+        ({"eos_token_id": -1}, f"eos_token_id is -1; allowed: 0 to {VOCAB_SIZE - 1}"),
+        ({"eot_token_id": "x"}, f"eot_token_id is 'x'; allowed: 0 to {VOCAB_SIZE - 1}"),
         ({"tokens": ["a b", *vocabulary()["tokenizer.ggml.tokens"][1:]]}, r"token 0 'a b' is not spelled in"),
         ({"tokens": ["B", *vocabulary()["tokenizer.ggml.tokens"][1:]]}, r"tokens 0 and 66 are both 'B'"),
         ({"pre": "smollm", "merges": None}, r"tokenizer.ggml.merges is missing"),
@@ -335,8 +345,14 @@ def test_very_long_texts(llama3: Tokenizer, smollm: Tokenizer, unit: str) -> Non
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+def test_texts_above_the_limits_are_encoded_in_sections(llama3: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, sections = llama3.encode("hello"), llama3.encode("hel") + llama3.encode("lo")
+    monkeypatch.setattr(tokenizer_module, "_MAX_RUN", 3)
+    assert llama3.encode("hello") == sections != whole
+
+
 def test_texts_below_the_limits_are_not_split(smollm: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = ["hello " * 4000 + "x" * 24_000, " " * 24_999 + "a"]
+    texts = ["hello " * 4000 + "x" + "hello" * 4990, " " * 24_999 + "a"]
     guarded = [smollm.encode(text) for text in texts]
     monkeypatch.setattr(tokenizer_module, "_split_long", lambda text: [text])
     assert [smollm.encode(text) for text in texts] == guarded
