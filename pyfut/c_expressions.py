@@ -1,0 +1,920 @@
+"""The C target: names, types and expressions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pyfut.ast import (
+    Assign,
+    Binary,
+    BuiltinMember,
+    Call,
+    ClassDecl,
+    ConstDecl,
+    EnumDecl,
+    EnumValue,
+    Expr,
+    FieldDecl,
+    Index,
+    Interpolated,
+    Interpolation,
+    Is,
+    Literal,
+    Member,
+    MethodDecl,
+    Name,
+    New,
+    Postfix,
+    Program,
+    Select,
+    Unary,
+    Value,
+    Var,
+)
+from pyfut.builtins import ROUNDING
+from pyfut.c_runtime import HELPERS, STRINGS_CONTAIN, typed_helper
+from pyfut.constants import wrap
+from pyfut.errors import Diagnostics
+from pyfut.generator import Generator, needs_clarity
+from pyfut.naming import camel_case, escape, upper_case
+from pyfut.types import (
+    BOOL,
+    BYTE,
+    DOUBLE,
+    FLOAT,
+    INT,
+    LONG,
+    NINT,
+    NULL,
+    SBYTE,
+    SHORT,
+    STRING_STORAGE,
+    UINT,
+    USHORT,
+    VOID,
+    ArrayType,
+    ClassType,
+    EnumType,
+    Floating,
+    Integer,
+    Kind,
+    StringType,
+    Type,
+    is_dynamic,
+    is_storage,
+)
+from pyfut.walk import calls_methods, steps
+
+PRECEDENCE = {
+    "||": 4,
+    "&&": 5,
+    "|": 6,
+    "^": 7,
+    "&": 8,
+    "==": 9,
+    "!=": 9,
+    **dict.fromkeys(("<", "<=", ">", ">="), 10),
+    "<<": 11,
+    ">>": 11,
+    "+": 12,
+    "-": 12,
+    "*": 13,
+    "/": 13,
+    "%": 13,
+}
+SELECT, EQUALITY, ADD, UNARY, POSTFIX = 3, 9, 12, 14, 15
+RESERVED = frozenset(
+    "asm assert auto bool break byte case char class const continue default do double else enum extern false float for"
+    " foreach goto if inline int long nullptr register restrict return short signed sizeof static struct switch true"
+    " typedef typeof union unsigned void volatile while".split()
+)
+NARROW = {BYTE: "uint8_t", SBYTE: "int8_t", SHORT: "int16_t", USHORT: "uint16_t"}
+SCALARS: dict[Type, str] = {
+    **dict.fromkeys((BYTE, SBYTE, SHORT, USHORT, INT, UINT), "int"),
+    NINT: "ptrdiff_t",
+    LONG: "int64_t",
+    FLOAT: "float",
+    DOUBLE: "double",
+    BOOL: "bool",
+    VOID: "void",
+}
+MATH = {
+    "Acos": "acos", "Asin": "asin", "Atan": "atan", "Atan2": "atan2", "Cbrt": "cbrt", "Ceiling": "ceil", "Cos": "cos",
+    "Cosh": "cosh", "Exp": "exp", "Floor": "floor", "FusedMultiplyAdd": "fma", "Log": "log", "Log10": "log10",
+    "Log2": "log2", "Max": "fmax", "Min": "fmin", "Pow": "pow", "Round": "round", "Sin": "sin", "Sinh": "sinh",
+    "Sqrt": "sqrt", "Tan": "tan", "Tanh": "tanh", "Truncate": "trunc",
+}  # fmt: skip
+CLASSIFIERS = {"IsFinite": "isfinite", "IsInfinity": "isinf", "IsNaN": "isnan"}
+BITS = {
+    "Int32BitsToSingle": ("FuFloatBits", "bits", "value"),
+    "Int64BitsToDouble": ("FuDoubleBits", "bits", "value"),
+    "SingleToInt32Bits": ("FuFloatBits", "value", "bits"),
+    "DoubleToInt64Bits": ("FuDoubleBits", "value", "bits"),
+}
+
+
+class CExpressions(Generator):
+    """Turns types and expressions into C."""
+
+    def __init__(self, program: Program, diagnostics: Diagnostics, prefix: str) -> None:
+        super().__init__(program, diagnostics, prefix)
+        self.includes: set[str] = set()
+        self.helpers: dict[str, str] = {}
+        self.method: MethodDecl | None = None
+        self.owner: ClassDecl | None = None
+        self.hoistable = True
+        """Whether lines may be written before the expression."""
+        self.cleanups: list[list[str]] = []
+        """For each open scope, what has to be done at its end, in order of creation."""
+        self.temporaries = 0
+
+    # --- helpers of the generated code ---
+
+    def need(self, name: str) -> str:
+        """Request a runtime function; return its name."""
+        helper = HELPERS[name]
+        for other in helper.needs:
+            self.need(other)
+        self.includes.update(helper.includes)
+        self.helpers.setdefault(name, helper.text)
+        return name
+
+    def need_typed(self, operation: str, type_: str) -> str:
+        """Request a runtime function for one element type; return its name."""
+        name, text = typed_helper(operation, type_)
+        self._include_type(type_)
+        self.helpers.setdefault(name, text)
+        return name
+
+    def _include_type(self, type_: str) -> None:
+        if type_.startswith(("int", "uint")) and type_.endswith("_t"):
+            self.includes.add("stdint.h")
+        elif type_ == "ptrdiff_t":
+            self.includes.add("stddef.h")
+        elif type_ == "bool":
+            self.includes.add("stdbool.h")
+
+    def null(self) -> str:
+        """Return `NULL`."""
+        self.includes.add("stddef.h")
+        return "NULL"
+
+    # --- names ---
+
+    def type_name(self, decl: ClassDecl | EnumDecl) -> str:
+        """Return the name of a class or an enumeration."""
+        return f"{self.prefix}{decl.name}"
+
+    def method_name(self, method: MethodDecl) -> str:
+        """Return the name of the function that implements a method."""
+        return f"{self.type_name(method.owner)}_{method.name}"
+
+    def const_name(self, const: ConstDecl) -> str:
+        """Return the name of a constant."""
+        name = upper_case(const.name)
+        return name if const.method is not None else f"{self.type_name(const.owner)}_{name}"
+
+    @staticmethod
+    def local_name(name: str) -> str:
+        """Return the name of a variable or a field."""
+        name = camel_case(name)
+        return f"{name}_" if name in RESERVED else name
+
+    def var_name(self, var: Var) -> str:
+        """Return the name of a local variable or a parameter; `self` is taken in methods."""
+        name = self.local_name(var.name)
+        instance = self.method is not None and not self.method.is_static
+        return f"{name}_" if name == "self" and instance else name
+
+    # --- types ---
+
+    def element_type(self, type_: Type) -> str:
+        """Return the C type of an element of an array."""
+        return NARROW[type_] if type_ in NARROW else self.declaration(type_, "").strip()  # type: ignore[index]
+
+    def declaration(self, type_: Type, name: str) -> str:
+        """Return the declaration of something of the given type: a variable, or a function with its parameters."""
+        return self._declare(type_, name, element=False, const=False)
+
+    def _declare(self, type_: Type, name: str, element: bool, const: bool) -> str:
+        if isinstance(type_, ArrayType):
+            if type_.kind is Kind.STORAGE:
+                return self._declare(type_.element, f"{name}[{type_.length}]", True, const)
+            pointer = f"*{'const ' if const else ''}{name}"
+            if isinstance(type_.element, ArrayType) and type_.element.kind is Kind.STORAGE:
+                pointer = f"({pointer})"
+            return self._declare(type_.element, pointer, True, type_.kind is Kind.READ)
+        if isinstance(type_, ClassType) and type_.kind is not Kind.STORAGE:
+            qualifier = "const " if type_.kind is Kind.READ else ""
+            return f"{qualifier}{self.type_name(type_.decl)} *{'const ' if const else ''}{name}"
+        if isinstance(type_, StringType):
+            return f"{'' if type_.storage else 'const '}char *{'const ' if const else ''}{name}"
+        if isinstance(type_, (ClassType, EnumType)):
+            base = self.type_name(type_.decl)
+        else:
+            base = NARROW[type_] if element and type_ in NARROW else SCALARS[type_]  # type: ignore[index]
+        self._include_type(base)
+        return f"{base}{' const' if const else ''} {name}".rstrip()
+
+    # --- constants ---
+
+    def const_value(self, value: Value, type_: Type) -> str:
+        """Return a compile-time value of a constant of the given type."""
+        if isinstance(value, EnumValue):
+            return f"{self.type_name(value.owner)}_{upper_case(value.name)}"
+        if isinstance(value, list):
+            assert isinstance(type_, ArrayType)
+            items = [self.const_value(item, type_.element) for item in value]
+            if type_.element == FLOAT:
+                items = [f"{item}f" if re.search(r"\d[.e]", item) else item for item in items]
+            return "{ " + ", ".join(items or ["0"]) + " }"
+        if isinstance(value, bool):
+            self.includes.add("stdbool.h")
+            return "true" if value else "false"
+        if isinstance(value, str):
+            return escape(value)
+        if isinstance(value, float):
+            return self._float(value)
+        assert isinstance(value, int)
+        if isinstance(type_, EnumType):
+            return f"({self.type_name(type_.decl)}) {value}"
+        if value in (INT.minimum, LONG.minimum):
+            return f"(-{-(value + 1)} - 1)"
+        return str(value)
+
+    def _float(self, value: float) -> str:
+        if math.isfinite(value):
+            return repr(value)
+        self.includes.add("math.h")
+        return "NAN" if math.isnan(value) else "INFINITY" if value > 0 else "-INFINITY"
+
+    # --- writing before the expression ---
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Generate something that is not always evaluated, or more than once."""
+        before, self.hoistable = self.hoistable, False
+        yield
+        self.hoistable = before
+
+    def hoist(self, expr: Expr, construct: str, type_: Type, text: str) -> str:
+        """Evaluate `text` into a new variable before the statement; return the name of the variable."""
+        if not self.hoistable:
+            return self.unsupported(expr, f"{construct} in this place", "C")
+        name = f"futemp{self.temporaries}"
+        self.temporaries += 1
+        self.line(f"{self.declaration(type_, name)} = {text};")
+        return name
+
+    # --- ownership ---
+
+    @staticmethod
+    def is_owned(expr: Expr) -> bool:
+        """Whether the value of an expression of a dynamic reference type comes with a share of its own."""
+        return is_dynamic(expr.type) and isinstance(expr, (New, Call))
+
+    def owned(self, expr: Expr, target: Type) -> str:
+        """Return an expression whose value the receiver has to release."""
+        if isinstance(expr, Select):
+            condition = self.expr(expr.condition, SELECT + 1)
+            with self.guarded():
+                return f"{condition} ? {self.owned(expr.on_true, target)} : {self.owned(expr.on_false, target)}"
+        if expr.type == NULL:
+            return self.null()
+        if self.is_owned(expr):
+            return self._cast_up(self._raw(expr), expr.type, target)
+        shared = f"{self.need('FuShared_AddRef')}({self.expr(expr)})"
+        return f"({self.declaration(target, '').strip()}) {shared}"
+
+    def owned_string(self, expr: Expr) -> str:
+        """Return a new string that the receiver has to free."""
+        if isinstance(expr, Select):
+            condition = self.expr(expr.condition, SELECT + 1)
+            with self.guarded():
+                return f"{condition} ? {self.owned_string(expr.on_true)} : {self.owned_string(expr.on_false)}"
+        if self.is_new_string(expr):
+            return self._raw(expr)
+        return f"{self.need('FuString_Copy')}({self.expr(expr)})"
+
+    @staticmethod
+    def is_new_string(expr: Expr) -> bool:
+        """Whether the value of an expression is a string that somebody has to free."""
+        return expr.type == STRING_STORAGE and expr.value is None and isinstance(expr, (Binary, Call, Interpolated))
+
+    def _raw(self, expr: Expr) -> str:
+        return self._dispatch(expr)[0]
+
+    # --- conversions ---
+
+    def coerce(self, expr: Expr, target: Type, element: bool = False, minimum: int = 0) -> str:
+        """Return an expression converted to a type: that of a variable or, for `element`, of an array element."""
+        text, precedence = self._coerce(expr, target, element)
+        return f"({text})" if precedence < minimum else text
+
+    def _coerce(self, expr: Expr, target: Type, element: bool) -> tuple[str, int]:
+        if isinstance(expr, Select) and not isinstance(target, (ClassType, ArrayType)):
+            condition = self.expr(expr.condition, SELECT + 1)
+            with self.guarded():
+                on_true = self.coerce(expr.on_true, target, element, SELECT + 1)
+                return f"{condition} ? {on_true} : {self.coerce(expr.on_false, target, element, SELECT)}", SELECT
+        if isinstance(target, Integer):
+            return self._coerce_integer(expr, target, element)
+        if target == FLOAT and expr.type == DOUBLE:
+            text, precedence = self._dispatch(expr)
+            if self._is_constant_reference(expr) or re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
+                return (text if text.endswith(("NAN", "INFINITY")) else f"{text}f"), precedence
+            return f"(float) {self.expr(expr, UNARY)}", UNARY
+        if isinstance(target, ClassType):
+            return self._coerce_object(expr, target)
+        return self._dispatch(expr)
+
+    @staticmethod
+    def _is_constant_reference(expr: Expr) -> bool:
+        return isinstance(expr, (Name, Member)) and isinstance(expr.value, float)
+
+    def _coerce_integer(self, expr: Expr, target: Integer, element: bool) -> tuple[str, int]:
+        value = expr.value
+        if isinstance(value, int) and not isinstance(value, bool):
+            if target.maximum == INT.maximum and wrap(value, INT) != value:
+                return f"(int) {value}", UNARY
+            return self._dispatch(expr)
+        source = expr.type
+        if isinstance(expr, Call) and expr.builtin in ROUNDING:
+            return self._rounding(expr, self.declaration(target, "").strip())
+        if not isinstance(source, Integer):
+            return self._dispatch(expr)
+        wanted = ""
+        if element and target in NARROW and not target.minimum <= source.minimum <= source.maximum <= target.maximum:
+            wanted = NARROW[target]
+        elif source in (LONG, NINT) and target not in (LONG, NINT):
+            wanted = "int"
+        elif source == LONG and target == NINT:
+            wanted = "ptrdiff_t"
+        if not wanted:
+            return self._dispatch(expr)
+        self._include_type(wanted)
+        return f"({wanted}) {self.expr(expr, UNARY)}", UNARY
+
+    def _coerce_object(self, expr: Expr, target: ClassType) -> tuple[str, int]:
+        if target.kind is Kind.STORAGE or not isinstance(expr.type, ClassType):
+            return self._dispatch(expr)
+        if isinstance(expr, Select):
+            condition = self.expr(expr.condition, SELECT + 1)
+            with self.guarded():
+                on_true = self.coerce(expr.on_true, target, False, SELECT + 1)
+                return f"{condition} ? {on_true} : {self.coerce(expr.on_false, target, False, SELECT)}", SELECT
+        text, precedence = self.pointer(expr)
+        if expr.type.decl is target.decl:
+            return text, precedence
+        if precedence < UNARY:
+            text = f"({text})"
+        return self._cast_up(text, expr.type, target), UNARY
+
+    def _cast_up(self, text: str, source: Type, target: Type) -> str:
+        """Convert a pointer to a pointer to a base, which is always the first member of the structure."""
+        if isinstance(source, ClassType) and isinstance(target, ClassType) and source.decl is not target.decl:
+            return f"({self.declaration(target, '').strip()}) {text}"
+        return text
+
+    def pointer(self, expr: Expr) -> tuple[str, int]:
+        """Return a pointer to an object."""
+        if is_storage(expr.type):
+            return f"&{self.expr(expr, UNARY)}", UNARY
+        return self._dispatch(expr)
+
+    # --- expressions ---
+
+    def expr(self, expr: Expr, minimum: int = 0) -> str:
+        """Return an expression, in parentheses if it binds less tightly than `minimum`."""
+        text, precedence = self._dispatch(expr)
+        if self.is_owned(expr):
+            text, precedence = self.hoist(expr, "a dynamic object without a name", expr.type, text), POSTFIX
+            self.cleanups[-1].append(f"{self.need('FuShared_Release')}({text});")
+        elif self.is_new_string(expr):
+            text, precedence = self.hoist(expr, "a new string", expr.type, text), POSTFIX
+            self.includes.add("stdlib.h")
+            self.cleanups[-1].append(f"free({text});")
+        return f"({text})" if precedence < minimum else text
+
+    def _dispatch(self, expr: Expr) -> tuple[str, int]:
+        if isinstance(expr, Literal):
+            return self._literal(expr)
+        if isinstance(expr, (Name, Member)):
+            return self._named(expr)
+        if isinstance(expr, Index):
+            return self._index(expr)
+        if isinstance(expr, Call):
+            return self._call(expr)
+        if isinstance(expr, Unary):
+            return self._unary(expr)
+        if isinstance(expr, Postfix):
+            return f"{self.expr(expr.operand, POSTFIX)}{expr.operator}", POSTFIX
+        if isinstance(expr, Binary):
+            return self._binary(expr)
+        if isinstance(expr, Select):
+            return self._select(expr)
+        if isinstance(expr, New):
+            return self._new(expr)
+        if isinstance(expr, Is):
+            return self.unsupported(expr, "'is'", "C"), POSTFIX
+        if isinstance(expr, Interpolated):
+            return self._interpolated(expr)
+        assert isinstance(expr, Assign)
+        return self.unsupported(expr, "assignment inside an expression", "C"), POSTFIX
+
+    def _literal(self, expr: Literal) -> tuple[str, int]:
+        literal = expr.literal
+        if literal is None:
+            return self.null(), POSTFIX
+        if isinstance(literal, bool) or isinstance(literal, str):
+            return self.const_value(literal, expr.type), POSTFIX
+        if isinstance(literal, float):
+            return expr.text.replace("_", ""), POSTFIX
+        if expr.text.startswith("'"):
+            return (expr.text if literal < 128 else str(literal)), POSTFIX
+        text = expr.text.replace("_", "")
+        return (text if re.fullmatch(r"[0-9]+|0[xX].*", text) and literal <= INT.maximum else str(literal)), POSTFIX
+
+    def _value(self, value: Value, type_: Type) -> tuple[str, int]:
+        text = self.const_value(value, type_)
+        return text, UNARY if text.startswith("-") else POSTFIX
+
+    def _named(self, expr: Name | Member) -> tuple[str, int]:
+        symbol = expr.symbol
+        if isinstance(symbol, ConstDecl):
+            if isinstance(symbol.type, ArrayType):
+                return self.const_name(symbol), POSTFIX
+            return self._value(expr.value, symbol.type)
+        if isinstance(symbol, EnumValue):
+            return self.const_value(symbol, expr.type), POSTFIX
+        if isinstance(symbol, BuiltinMember):
+            return self._builtin_member(expr, symbol)
+        if isinstance(symbol, Var):
+            return self.var_name(symbol), POSTFIX
+        if isinstance(expr, Name):
+            if expr.name in ("this", "base"):
+                return "self", POSTFIX
+            assert isinstance(symbol, FieldDecl)
+            assert self.owner is not None
+            return f"self->{self._path(self.owner, symbol.owner)}{self.local_name(symbol.name)}", POSTFIX
+        assert isinstance(symbol, FieldDecl)
+        holder = expr.object.type
+        assert isinstance(holder, ClassType)
+        arrow = "." if is_storage(holder) else "->"
+        path = self._path(holder.decl, symbol.owner)
+        return f"{self.expr(expr.object, POSTFIX)}{arrow}{path}{self.local_name(symbol.name)}", POSTFIX
+
+    @staticmethod
+    def _path(from_: ClassDecl, to: ClassDecl) -> str:
+        """Return `base.base.`, which leads from a class to one of its bases."""
+        path = ""
+        while from_ is not to:
+            assert from_.base is not None
+            from_ = from_.base
+            path += "base."
+        return path
+
+    def _builtin_member(self, expr: Name | Member, symbol: BuiltinMember) -> tuple[str, int]:
+        if symbol.name != "Length" or isinstance(expr.value, int):
+            return self._value(expr.value, expr.type)
+        assert isinstance(expr, Member)
+        self.includes.add("stddef.h")
+        if isinstance(expr.object.type, StringType):
+            self.includes.add("string.h")
+            return f"(ptrdiff_t) strlen({self.expr(expr.object)})", UNARY
+        return "(argc - 1)", POSTFIX
+
+    def _index(self, expr: Index) -> tuple[str, int]:
+        text = f"{self.expr(expr.object, POSTFIX)}[{self.expr(expr.index)}]"
+        if isinstance(expr.object.type, StringType):
+            self.includes.add("stdint.h")
+            return f"(uint8_t) {text}", UNARY
+        return text, POSTFIX
+
+    def _unary(self, expr: Unary) -> tuple[str, int]:
+        if isinstance(expr.value, int) and expr.value in (INT.minimum, LONG.minimum):
+            return self._value(expr.value, expr.type)
+        operand = self.expr(expr.operand, UNARY)
+        if isinstance(expr.type, EnumType):
+            return f"({self.type_name(expr.type.decl)}) {expr.operator}{operand}", UNARY
+        space = " " if operand.startswith(expr.operator[0]) else ""
+        return f"{expr.operator}{space}{operand}", UNARY
+
+    def _select(self, expr: Select) -> tuple[str, int]:
+        condition = self.expr(expr.condition, SELECT + 1)
+        with self.guarded():
+            on_true = self.coerce(expr.on_true, expr.type, False, SELECT + 1)
+            return f"{condition} ? {on_true} : {self.coerce(expr.on_false, expr.type, False, SELECT)}", SELECT
+
+    def _binary(self, expr: Binary) -> tuple[str, int]:
+        operator = expr.operator
+        if isinstance(expr.left.type, StringType) or isinstance(expr.right.type, StringType):
+            return self._string_operator(expr)
+        if operator in ("==", "!=") and isinstance(expr.left.type, ClassType):
+            return self._compare_objects(expr)
+        integers = (expr.left.type, expr.right.type) == (INT, INT)
+        if expr.type == LONG and integers and isinstance(expr.value, int):
+            return self._value(expr.value, LONG)
+        precedence = PRECEDENCE[operator]
+        left = self._operand(expr, expr.left, precedence + (precedence in (EQUALITY, EQUALITY + 1)))
+        if operator in ("&&", "||"):
+            with self.guarded():
+                right = self._operand(expr, expr.right, precedence + 1)
+        else:
+            right = self._operand(expr, expr.right, precedence + 1)
+        return f"{left} {operator} {right}", precedence
+
+    def _operand(self, expr: Binary, operand: Expr, minimum: int) -> str:
+        if needs_clarity(expr.operator, operand) and isinstance(operand, Binary):
+            minimum = max(minimum, PRECEDENCE[operand.operator] + 1)
+        if expr.operator in ("|", "&", "^") and expr.type == BOOL:
+            minimum = max(minimum, PRECEDENCE["<"] + 1)
+        return self.expr(operand, minimum)
+
+    def _compare_objects(self, expr: Binary) -> tuple[str, int]:
+        left, right = expr.left.type, expr.right.type
+        if isinstance(left, ClassType) and isinstance(right, ClassType):
+            common = left.decl if right.decl.derives_from(left.decl) else right.decl
+            target = ClassType(common, Kind.READ)
+            pair = [self.coerce(side, target, False, EQUALITY + 1) for side in (expr.left, expr.right)]
+        else:
+            pair = [self.expr(side, EQUALITY + 1) for side in (expr.left, expr.right)]
+        return f"{pair[0]} {expr.operator} {pair[1]}", EQUALITY
+
+    def _string_operator(self, expr: Binary) -> tuple[str, int]:
+        if expr.operator == "+":
+            if isinstance(expr.value, str):
+                return escape(expr.value), POSTFIX
+            return f"{self.need('FuString_Concat')}({self.expr(expr.left)}, {self.expr(expr.right)})", POSTFIX
+        left, right = self.expr(expr.left), self.expr(expr.right)
+        if NULL in (expr.left.type, expr.right.type):
+            return f"{left} {expr.operator} {right}", EQUALITY
+        self.includes.add("string.h")
+        return f"strcmp({left}, {right}) {expr.operator} 0", EQUALITY
+
+    def assignment(self, expr: Assign) -> str:
+        """Return an assignment, possibly chained, of values that need no releasing."""
+        type_ = expr.target.type
+        target = self.expr(expr.target)
+        element = isinstance(expr.target, Index)
+        if expr.operator != "=":
+            return f"{target} {expr.operator} {self._compound_operand(expr)}"
+        if isinstance(expr.source, Assign):
+            text = self.assignment(expr.source)
+            narrow = element and type_ in NARROW and expr.source.target.type != type_
+            cast = f"({NARROW[type_]}) ({text})" if narrow else text  # type: ignore[index]
+            if type_ == FLOAT and expr.source.target.type == DOUBLE:
+                cast = f"(float) ({text})"
+            return f"{target} = {cast}"
+        return f"{target} = {self.coerce(expr.source, type_, element)}"
+
+    def _compound_operand(self, expr: Assign) -> str:
+        if isinstance(expr.target.type, EnumType) and isinstance(expr.source, Unary):
+            return self.expr(expr.source)
+        return self.expr(expr.source)
+
+    # --- objects ---
+
+    def _new(self, expr: New) -> tuple[str, int]:
+        make = self.need("FuShared_Make")
+        self.need("FuShared_Release")
+        type_ = expr.type
+        pointer = self.declaration(type_, "").strip()
+        if isinstance(type_, ArrayType):
+            length_expr = expr.written.brackets[0].length
+            assert length_expr is not None
+            length = self.expr(length_expr)
+            constructor, destructor = self.element_life(type_.element)
+            size = f"sizeof({self.element_type(type_.element)})"
+            return f"({pointer}) {make}({length}, {size}, {constructor}, {destructor})", UNARY
+        assert isinstance(type_, ClassType)
+        constructor, destructor = self.element_life(ClassType(type_.decl, Kind.STORAGE))
+        return f"({pointer}) {make}(1, sizeof({self.type_name(type_.decl)}), {constructor}, {destructor})", UNARY
+
+    def element_life(self, type_: Type) -> tuple[str, str]:
+        """Return the functions that construct and destruct an element on the heap."""
+        raise NotImplementedError
+
+    # --- calls ---
+
+    def _call(self, expr: Call) -> tuple[str, int]:
+        if expr.builtin:
+            return self._builtin(expr)
+        method = expr.method
+        assert method is not None
+        arguments = []
+        for index, parameter in enumerate(method.parameters):
+            argument = expr.arguments[index] if index < len(expr.arguments) else parameter.init
+            assert argument is not None
+            arguments.append(self.argument(argument, parameter.type))
+        text = self._invoke(expr, method, arguments)
+        return self.checked(expr, method, text) if method.throws else (text, POSTFIX)
+
+    def checked(self, expr: Call, method: MethodDecl, text: str) -> tuple[str, int]:
+        """Return a call of a method that may throw, with the check of its result."""
+        raise NotImplementedError
+
+    def argument(self, argument: Expr, type_: Type) -> str:
+        """Return an argument of a method."""
+        if is_dynamic(type_):
+            return self.owned(argument, type_)
+        if type_ == STRING_STORAGE:
+            return self.owned_string(argument)
+        return self.coerce(argument, type_)
+
+    def _invoke(self, expr: Call, method: MethodDecl, arguments: list[str]) -> str:
+        target = expr.target
+        name = self.method_name(method)
+        if method.is_static:
+            return f"{name}({', '.join(arguments)})"
+        is_base = isinstance(target, Member) and isinstance(target.object, Name) and target.object.name == "base"
+        receiver_type = ClassType(method.introducing().owner, Kind.WRITE if method.mutator else Kind.READ)
+        if isinstance(target, Name) or is_base:
+            assert self.owner is not None
+            holder, receiver = self.owner, "self"
+            if is_base:
+                receiver_type = ClassType(method.owner, receiver_type.kind)
+        else:
+            source = target.object.type
+            assert isinstance(source, ClassType)
+            holder = source.decl
+            if not method.is_virtual or is_storage(source):
+                receiver = self.pointer(target.object)[0] if not self.is_owned(target.object) else self.expr(target.object)
+            else:
+                receiver = self.expr(target.object, UNARY)
+                if not re.fullmatch(r"[\w.>-]+", receiver):
+                    receiver = self.hoist(expr, "a virtual call on an expression", source, receiver)
+        virtual = method.is_virtual and not is_base
+        if isinstance(target, Member) and is_storage(target.object.type):
+            method = self._final(method, holder)
+            return self._direct(method, receiver, holder, arguments)
+        if not virtual:
+            return self._direct(method, receiver, holder, arguments)
+        first = self._receiver(receiver, holder, receiver_type)
+        return f"{self._vtbl_entry(receiver, holder, method)}({', '.join([first, *arguments])})"
+
+    def _final(self, method: MethodDecl, decl: ClassDecl) -> MethodDecl:
+        """Return the method that a call on a storage of the class executes."""
+        found = decl.find(method.name)
+        assert isinstance(found, MethodDecl)
+        return found
+
+    def _direct(self, method: MethodDecl, receiver: str, holder: ClassDecl, arguments: list[str]) -> str:
+        type_ = ClassType(method.owner, Kind.WRITE if method.mutator else Kind.READ)
+        first = self._receiver(receiver, holder, type_)
+        return f"{self.method_name(method)}({', '.join([first, *arguments])})"
+
+    def _receiver(self, receiver: str, holder: ClassDecl, target: ClassType) -> str:
+        if holder is target.decl:
+            return receiver
+        return f"({self.declaration(target, '').strip()}) {receiver}"
+
+    def _vtbl_entry(self, receiver: str, holder: ClassDecl, method: MethodDecl) -> str:
+        introducing = method.introducing()
+        root = self.vtbl_root(introducing.owner)
+        vtbl = f"{receiver}->{self._path(holder, root)}vtbl"
+        if introducing.owner is not root:
+            vtbl = f"((const {self.type_name(introducing.owner)}Vtbl *) {vtbl})"
+        return f"{vtbl}->{camel_case(method.name)}"
+
+    def vtbl_root(self, decl: ClassDecl) -> ClassDecl:
+        """Return the class that holds the pointer to the table of virtual methods."""
+        root = decl
+        current: ClassDecl | None = decl
+        while current is not None:
+            if introduces_virtual(current):
+                root = current
+            current = current.base
+        return root
+
+    # --- the standard library ---
+
+    def _builtin(self, expr: Call) -> tuple[str, int]:
+        group, _, name = expr.builtin.partition(".")
+        handlers: dict[str, Callable[[Call, str], tuple[str, int]]] = {
+            "Math": self._math,
+            "BitConverter": self._bits,
+            "Console": self._print,
+            "string": self._string_method,
+            "enum": self._enum_method,
+            "array": self._array_method,
+        }
+        return handlers[group](expr, name)
+
+    def _math(self, expr: Call, name: str) -> tuple[str, int]:
+        if expr.builtin in ROUNDING:
+            return self._rounding(expr, "int64_t")
+        if isinstance(expr.type, Integer):
+            return self._integer_math(expr, name)
+        arguments = [self.expr(a) for a in expr.arguments]
+        self.includes.add("math.h")
+        if name in CLASSIFIERS:
+            return f"{CLASSIFIERS[name]}({arguments[0]})", POSTFIX
+        suffix = "f" if expr.type == FLOAT else ""
+        if name == "Clamp":
+            value, low, high = arguments
+            return f"fmin{suffix}(fmax{suffix}({value}, {low}), {high})", POSTFIX
+        function = "fabs" if name == "Abs" else MATH[name]
+        return f"{function}{suffix}({', '.join(arguments)})", POSTFIX
+
+    def _rounding(self, expr: Call, target: str) -> tuple[str, int]:
+        argument = expr.arguments[0]
+        name = expr.builtin.partition(".")[2]
+        self._include_type(target)
+        if name == "Truncate":
+            return f"({target}) {self.expr(argument, UNARY)}", UNARY
+        self.includes.add("math.h")
+        suffix = "f" if argument.type == FLOAT else ""
+        return f"({target}) {MATH[name]}{suffix}({self.expr(argument)})", UNARY
+
+    def _integer_math(self, expr: Call, name: str) -> tuple[str, int]:
+        arguments = ", ".join(self.expr(a) for a in expr.arguments)
+        if name == "Abs":
+            self.includes.add("stdlib.h")
+            return f"{'abs' if expr.type == INT else 'llabs'}({arguments})", POSTFIX
+        return f"{self.need_typed(name, SCALARS[expr.type])}({arguments})", POSTFIX
+
+    def _bits(self, expr: Call, name: str) -> tuple[str, int]:
+        union, source, result = BITS[name]
+        self.need(union)
+        target = {"FuFloatBits": (INT, FLOAT), "FuDoubleBits": (LONG, DOUBLE)}[union][source == "value"]
+        return f"(({union}) {{ .{source} = {self.coerce(expr.arguments[0], target)} }}).{result}", POSTFIX
+
+    def format_of(self, expr: Expr) -> tuple[str, str]:
+        """Return the conversion of `printf` for an expression, and the argument."""
+        if isinstance(expr.value, str):
+            return "%s", escape(expr.value)
+        if isinstance(expr.type, StringType):
+            return "%s", self.expr(expr)
+        if isinstance(expr.type, Floating):
+            return "%g", self.expr(expr)
+        if expr.type == LONG:
+            return "%lld", f"(long long) {self.expr(expr, UNARY)}"
+        if expr.type == NINT:
+            self.includes.add("stddef.h")
+            return "%td", f"(ptrdiff_t) {self.expr(expr, UNARY)}"
+        return "%d", self.expr(expr)
+
+    def _printf_parts(self, expr: Interpolated) -> tuple[str, list[str]]:
+        text = ""
+        arguments: list[str] = []
+        for part in expr.parts:
+            if isinstance(part, str):
+                text += escape(part)[1:-1].replace("%", "%%")
+                continue
+            conversion, argument = self.format_of(part.expr)
+            text += self._conversion(part, conversion)
+            arguments.append(argument)
+        return f'"{text}"', arguments
+
+    @staticmethod
+    def _conversion(part: Interpolation, conversion: str) -> str:
+        letter, digits = part.format[:1], part.format[1:]
+        width = str(part.width) if part.width else ""
+        length = conversion[1:-1]
+        if letter in ("D", "d"):
+            return f"%{width}{'.' + digits if digits else ''}{length}d"
+        if letter in ("X", "x"):
+            return f"%{width}{'.' + digits if digits else ''}{length}{letter}"
+        if letter:
+            return f"%{width}{'.' + digits if digits else ''}{letter if letter in 'Ee' else 'f'}"
+        return f"%{width}{conversion[1:]}"
+
+    def _interpolated(self, expr: Interpolated) -> tuple[str, int]:
+        if isinstance(expr.value, str):
+            return escape(expr.value), POSTFIX
+        text, arguments = self._printf_parts(expr)
+        return f"{self.need('FuString_Format')}({', '.join([text, *arguments])})", POSTFIX
+
+    def _print(self, expr: Call, name: str) -> tuple[str, int]:
+        self.includes.add("stdio.h")
+        stream = "stderr" if name.startswith("Error.") else "stdout"
+        newline = "\\n" if name.endswith("WriteLine") else ""
+        if not expr.arguments:
+            return (f"fputc('\\n', {stream})" if stream == "stderr" else "putchar('\\n')"), POSTFIX
+        argument = expr.arguments[0]
+        if isinstance(argument.value, str) or isinstance(argument, Literal):
+            text = argument.value if isinstance(argument.value, str) else str(argument.value)
+            if newline and stream == "stdout":
+                return f"puts({escape(text)})", POSTFIX
+            text += "\n" if newline else ""
+            return f"fputs({escape(text)}, {stream})", POSTFIX
+        printf = "printf(" if stream == "stdout" else "fprintf(stderr, "
+        if isinstance(argument, Interpolated):
+            text, arguments = self._printf_parts(argument)
+            return f"{printf}{', '.join([text[:-1] + newline + text[-1], *arguments])})", POSTFIX
+        conversion, value = self.format_of(argument)
+        if conversion == "%s" and stream == "stdout" and newline:
+            return f"puts({value})", POSTFIX
+        if conversion == "%s" and not newline:
+            return f"fputs({value}, {stream})", POSTFIX
+        return f'{printf}"{conversion}{newline}", {value})', POSTFIX
+
+    def _string_method(self, expr: Call, name: str) -> tuple[str, int]:
+        assert isinstance(expr.target, Member)
+        text = self.expr(expr.target.object)
+        arguments = [self.expr(a) for a in expr.arguments]
+        if name == "Contains":
+            self.includes.add("string.h")
+            return f"strstr({text}, {arguments[0]}) != {self.null()}", EQUALITY
+        if name == "Substring":
+            start = self.expr(expr.arguments[0], ADD + 1)
+            text = self.expr(expr.target.object, ADD)
+            if len(arguments) == 1:
+                return f"{self.need('FuString_Copy')}({text} + {start})", POSTFIX
+            return f"{self.need('FuString_Substring')}({text} + {start}, {arguments[1]})", POSTFIX
+        helper = self.need("FuString_ReplaceAll" if name == "Replace" else f"FuString_{name}")
+        return f"{helper}({', '.join([text, *arguments])})", POSTFIX
+
+    def _enum_method(self, expr: Call, name: str) -> tuple[str, int]:
+        assert isinstance(expr.target, Member)
+        if name == "FromInt":
+            assert isinstance(expr.type, EnumType)
+            return f"({self.type_name(expr.type.decl)}) {self.expr(expr.arguments[0], UNARY)}", UNARY
+        holder = expr.target.object
+        if name == "ToInt":
+            return f"(int) {self.expr(holder, UNARY)}", UNARY
+        flag = self.expr(expr.arguments[0], UNARY)
+        return f"(~{self.expr(holder, UNARY)} & {flag}) == 0", EQUALITY
+
+    def _array_method(self, expr: Call, name: str) -> tuple[str, int]:
+        assert isinstance(expr.target, Member)
+        holder = expr.target.object
+        type_ = holder.type
+        assert isinstance(type_, ArrayType)
+        element = type_.element
+        if name == "Contains" and isinstance(element, StringType):
+            self.includes.update(("stdbool.h", "string.h"))
+            self.helpers.setdefault("FuStrings_Contains", STRINGS_CONTAIN)
+            array = f"(const char *const *) {self.expr(holder, UNARY)}"
+            return f"FuStrings_Contains({array}, {type_.length}, {self.expr(expr.arguments[0])})", POSTFIX
+        if name == "Contains" and isinstance(element, (ClassType, ArrayType)):
+            return self.unsupported(expr, "Contains on an array of objects", "C"), POSTFIX
+        if name in ("Contains", "BinarySearch"):
+            value = self.coerce(expr.arguments[0], element, True)
+            array = self.expr(holder)
+            c_type = self.element_type(element)
+            if name == "Contains":
+                self.includes.add("stdbool.h")
+                return f"{self.need_typed(name, c_type)}({array}, {type_.length}, {value})", POSTFIX
+            part = [self.coerce(a, INT) for a in expr.arguments[1:]] or ["0", str(type_.length)]
+            return f"{self.need_typed('Search', c_type)}({', '.join([array, *part, value])})", POSTFIX
+        return self._bulk(expr, name, holder, element), POSTFIX
+
+    def _bulk(self, expr: Call, name: str, holder: Expr, element: Type) -> str:
+        """Return `CopyTo`, `Sort` or a `Fill` with zeros."""
+        size = f"sizeof({self.element_type(element)})"
+        if name == "CopyTo":
+            start, destination, to, count = expr.arguments
+            if is_dynamic(element) or is_storage(element) or element == STRING_STORAGE:
+                return self.unsupported(expr, "CopyTo of elements that are more than numbers or references", "C")
+            self.includes.add("string.h")
+            return f"memmove({self.at(destination, to)}, {self.at(holder, start)}, {self.times(count)} * {size})"
+        if name == "Sort":
+            compare = self.need_typed("Compare", self.element_type(element))
+            self.includes.add("stdlib.h")
+            if not expr.arguments:
+                assert isinstance(holder.type, ArrayType)
+                return f"qsort({self.expr(holder)}, {holder.type.length}, {size}, {compare})"
+            start, count = expr.arguments
+            return f"qsort({self.at(holder, start)}, {self.expr(count)}, {size}, {compare})"
+        assert name == "Fill"
+        self.includes.add("string.h")
+        array = self.expr(holder)
+        if len(expr.arguments) == 1:
+            return f"memset({array}, 0, sizeof({array}))"
+        start, count = expr.arguments[1:]
+        return f"memset({self.at(holder, start)}, 0, {self.times(count)} * {size})"
+
+    def times(self, count: Expr) -> str:
+        """Return a count to be multiplied by a size."""
+        return self.expr(count, PRECEDENCE["*"])
+
+    def at(self, array: Expr, start: Expr) -> str:
+        """Return a pointer to the element at an index."""
+        if start.value == 0:
+            return self.expr(array)
+        return f"{self.expr(array, ADD)} + {self.expr(start, ADD + 1)}"
+
+
+def introduces_virtual(decl: ClassDecl) -> bool:
+    """Whether a class declares virtual methods that its bases do not have."""
+    return any(m.is_virtual and m.overridden is None for m in decl.methods)
+
+
+def is_zero(expr: Expr) -> bool:
+    """Whether a value consists of zero bits."""
+    value = expr.value
+    if isinstance(value, EnumValue):
+        return value.number == 0
+    if isinstance(value, float):
+        return value == 0 and math.copysign(1, value) > 0
+    return (isinstance(value, int) and value == 0) or expr.type == NULL
+
+
+def has_side_effects(expr: Expr) -> bool:
+    """Whether evaluating an expression twice makes a difference, or is slow."""
+    return bool(steps(expr)) or calls_methods(expr)
