@@ -44,6 +44,7 @@ class Llama:
         backend: str | None = None,
         threads: int | None = None,
         context: int | None = None,
+        exact: bool = False,
         progress: Progress | None = None,
     ) -> Llama:
         """Load a model.
@@ -53,6 +54,7 @@ class Llama:
             backend: "c" or "python"; by default the fastest that was built.
             threads: how many compute; by default as many as there are physical cores.
             context: tokens a session can hold; by default 4096 or what the model allows.
+            exact: compute in single precision, instead of with 8-bit activations and half-precision caches.
             progress: receives the bytes done and in all while a model is downloaded.
 
         Raises:
@@ -66,7 +68,7 @@ class Llama:
         if context is not None and not 1 <= context <= most:
             raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")
         tokenizer = Tokenizer.from_gguf(weights.metadata)
-        engine_model = EngineModel(engine, weights, threads=threads or physical_cores())
+        engine_model = EngineModel(engine, weights, threads=threads or physical_cores(), exact=exact)
         return cls(weights, engine_model, tokenizer, context or min(most, DEFAULT_CONTEXT))
 
     @property

@@ -20,8 +20,11 @@ BATCH = 128
 class EngineModel:
     """A model whose weights the engine has; states only read it, so that many may share it."""
 
-    def __init__(self, engine: Engine, weights: Weights, *, threads: int) -> None:
+    def __init__(self, engine: Engine, weights: Weights, *, threads: int, exact: bool = False) -> None:
         """Hand weights to an engine.
+
+        With `exact`, states compute and cache in single precision only; otherwise caches have half precision, and
+        activations are quantized to 8 bits where that is faster.
 
         Raises:
             WeightsError: the model is larger than the engine allows.
@@ -29,6 +32,9 @@ class EngineModel:
         self.engine = engine
         self.config = weights.config
         self.threads = threads
+        self.exact = exact
+        self.packed = False
+        """Whether any tensor has been packed, as integer kernels need it."""
         self._weights = weights
         config = weights.config
         limits = engine.Llama3Model
@@ -69,10 +75,11 @@ class EngineModel:
         halves = engine.view(tensor.data, "int16") if tensor.type in (TensorType.F16, TensorType.BF16) else None
         blocks = engine.view(tensor.data, "uint8") if floats is None and halves is None else None
         target.set(engine.TensorType(int(tensor.type)), rows, cols, floats, halves, blocks)
-        if engine.packs and parts[-2] != "token_embd" and target.get_quants_length() > 0:
+        if engine.packs and parts[-2] != "token_embd" and target.get_words_length() > 0:
             minimums = target.get_minimums_length()
+            self.packed = True
             target.pack(
-                engine.empty("uint16", target.get_quants_length()),
+                engine.empty("int32", target.get_words_length()),
                 engine.empty("int16", target.get_scales_length()),
                 engine.empty("int16", minimums) if minimums > 0 else None,
                 self.threads,
@@ -96,8 +103,13 @@ class State:
         self.context = context
         self.batch = batch
         self.native = engine.Llama3State()
-        self.native.init(model.native, context, sequences, batch)
-        self.native.set_threads(model.threads)
+        self.native.init(model.native, context, sequences, batch, model.threads)
+        self._set_cache()
+        if model.packed and not model.exact and engine.Int8.is_fast():
+            length = self.native.get_input_length()
+            self.native.get_input().set_quantized(
+                engine.empty("int8", length), engine.empty("float32", length // 32), engine.empty("int16", length // 32)
+            )
         self._buffers: dict[str, Any] = {}
         for buffer in engine.Buffer:
             data = engine.empty("float32", self.native.get_buffer_length(buffer))
@@ -108,6 +120,14 @@ class State:
         self.tokens, self.positions, self.sequence_ids, self.logit_rows = (
             engine.numpy(array, "int32") for array in arrays
         )
+
+    def _set_cache(self) -> None:
+        engine, cache = self.model.engine, self.native.get_cache()
+        lengths = cache.get_keys_length(), cache.get_values_length()
+        if self.model.exact:
+            cache.set_memory(*(engine.empty("float32", length) for length in lengths))
+        else:
+            cache.set_half_memory(*(engine.empty("int16", length) for length in lengths))
 
     def buffer(self, name: str) -> NDArray[np.float32]:
         """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import BackendError
 
-_TYPE_CODES = {"float32": "f", "float64": "d", "int16": "h", "uint16": "H", "int32": "i", "uint8": "B"}
+_TYPE_CODES = {"float32": "f", "float64": "d", "int8": "b", "int16": "h", "int32": "i", "uint8": "B"}
 
 
 class PythonEngine:

@@ -33,9 +33,10 @@ model_option = click.option(
 engine_options = _apply(
     click.option("--backend", metavar="NAME", help="c or python; by default the fastest that was built."),
     click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core."),
+    click.option("--exact", is_flag=True, help="Compute in single precision: slower, closest to the true model."),
     click.option("-c", "--context", type=int, metavar="N", help="Tokens of context; by default 4096 or the model's."),
 )
-"""How a model is loaded: `backend`, `threads`, `context`, to be passed to `Llama.load`."""
+"""How a model is loaded: `backend`, `threads`, `exact`, `context`, to be passed to `Llama.load`."""
 
 sampler_options = _apply(
     click.option("--temp", "temperature", type=float, default=0.6, show_default=True, help="0 takes the best token."),

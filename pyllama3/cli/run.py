@@ -35,6 +35,7 @@ def command(
     raw: bool,
     backend: str | None,
     threads: int | None,
+    exact: bool,
     context: int | None,
     quiet: bool,
     **sampling: Any,
@@ -51,7 +52,7 @@ def command(
 
     from .loading import load_model
 
-    with load_model(model, backend=backend, threads=threads, context=context) as llm:
+    with load_model(model, backend=backend, threads=threads, exact=exact, context=context) as llm:
         if raw or llm.template is None:
             if system is not None:
                 raise click.UsageError("--system needs a model with a chat template, and no --raw.")
