@@ -167,8 +167,11 @@ def _add_vocabulary(writer: GGUFWriter, vocab_size: int) -> None:
     writer.add_add_bos_token(True)
 
 
+_PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+_OTHERS = [byte for byte in range(256) if byte not in _PRINTABLE]
+_ALPHABET = {byte: chr(byte) for byte in _PRINTABLE} | {byte: chr(0x100 + n) for n, byte in enumerate(_OTHERS)}
+
+
 def _spell(text: bytes) -> str:
     """Return bytes in GPT-2's alphabet: printable Latin-1 stands for itself, the 68 others for U+0100 on."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return "".join(chr(byte) if byte in printable else chr(0x100 + others.index(byte)) for byte in text)
+    return "".join(_ALPHABET[byte] for byte in text)
