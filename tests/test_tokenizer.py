@@ -345,6 +345,10 @@ def test_very_long_texts(llama3: Tokenizer, smollm: Tokenizer, unit: str) -> Non
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+def test_a_million_spaces_do_not_overflow_the_stack(llama3: Tokenizer) -> None:
+    assert llama3.decode(llama3.encode(" " * 1_000_000 + "x")) == " " * 1_000_000 + "x"
+
+
 def test_texts_above_the_limits_are_encoded_in_sections(llama3: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, sections = llama3.encode("hello"), llama3.encode("hel") + llama3.encode("lo")
     monkeypatch.setattr(tokenizer_module, "_MAX_RUN", 3)
