@@ -36,7 +36,7 @@ from pyfut.ast import (
 )
 from pyfut.builtins import ROUNDING
 from pyfut.c_runtime import HELPERS, STRINGS_CONTAIN, typed_helper
-from pyfut.constants import wrap
+from pyfut.constants import COMPARISONS, wrap
 from pyfut.errors import Diagnostics
 from pyfut.generator import Generator, needs_clarity
 from pyfut.naming import camel_case, escape, upper_case
@@ -447,7 +447,9 @@ class CExpressions(Generator):
         if isinstance(symbol, ConstDecl):
             if isinstance(symbol.type, ArrayType):
                 return self.const_name(symbol), POSTFIX
-            return self._value(expr.value, symbol.type)
+            text, precedence = self._value(expr.value, symbol.type)
+            suffix = {FLOAT: "f", LONG: "LL"}.get(expr.type, "") if re.fullmatch(r"-?[\d.e+-]+", text) else ""
+            return text + suffix, precedence
         if isinstance(symbol, EnumValue):
             return self.const_value(symbol, expr.type), POSTFIX
         if isinstance(symbol, BuiltinMember):
@@ -518,6 +520,14 @@ class CExpressions(Generator):
         integers = (expr.left.type, expr.right.type) == (INT, INT)
         if expr.type == LONG and integers and isinstance(expr.value, int):
             return self._value(expr.value, LONG)
+        settled = self._out_of_range(expr)
+        if settled is not None:
+            return self.const_value(settled, BOOL), POSTFIX
+        if operator == "<<" and isinstance(expr.left.value, int) and expr.left.value < 0:
+            unsigned = "uint64_t" if expr.type == LONG else "unsigned int"
+            self._include_type(unsigned)
+            amount = self.expr(expr.right, PRECEDENCE["<<"] + 1)
+            return f"({SCALARS[expr.type]}) (({unsigned}) {self.expr(expr.left, UNARY)} << {amount})", UNARY
         precedence = PRECEDENCE[operator]
         left = self._operand(expr, expr.left, precedence + (precedence in (EQUALITY, EQUALITY + 1)))
         if operator in ("&&", "||"):
@@ -527,7 +537,22 @@ class CExpressions(Generator):
             right = self._operand(expr, expr.right, precedence + 1)
         return f"{left} {operator} {right}", precedence
 
+    @staticmethod
+    def _out_of_range(expr: Binary) -> bool | None:
+        """Return the result of comparing a small integer with a constant beyond its range, which compilers warn of."""
+        source, value = expr.left.type, expr.right.value
+        compare = COMPARISONS.get(expr.operator)
+        if compare is None or not isinstance(source, Integer) or steps(expr.left) or not isinstance(value, int):
+            return None
+        if source.minimum <= value <= source.maximum:
+            return None
+        return compare(source.minimum, value)
+
     def _operand(self, expr: Binary, operand: Expr, minimum: int) -> str:
+        rounding = isinstance(operand, Call) and operand.builtin in ROUNDING
+        if rounding and isinstance(expr.right.type if operand is expr.left else expr.left.type, Floating):
+            assert isinstance(operand, Call)
+            return self._rounded(operand)
         if needs_clarity(expr.operator, operand) and isinstance(operand, Binary):
             minimum = max(minimum, PRECEDENCE[operand.operator] + 1)
         if expr.operator in ("|", "&", "^") and expr.type == BOOL:
@@ -580,7 +605,6 @@ class CExpressions(Generator):
 
     def _new(self, expr: New) -> tuple[str, int]:
         make = self.need("FuShared_Make")
-        self.need("FuShared_Release")
         type_ = expr.type
         pointer = self.declaration(type_, "").strip()
         if isinstance(type_, ArrayType):
@@ -720,15 +744,20 @@ class CExpressions(Generator):
         function = "fabs" if name == "Abs" else MATH[name]
         return f"{function}{suffix}({', '.join(arguments)})", POSTFIX
 
+    def _rounded(self, expr: Call) -> str:
+        """Return a rounded number that stays a floating-point one."""
+        self.includes.add("math.h")
+        argument = expr.arguments[0]
+        suffix = "f" if argument.type == FLOAT else ""
+        return f"{MATH[expr.builtin.partition('.')[2]]}{suffix}({self.expr(argument)})"
+
     def _rounding(self, expr: Call, target: str) -> tuple[str, int]:
         argument = expr.arguments[0]
         name = expr.builtin.partition(".")[2]
         self._include_type(target)
         if name == "Truncate":
             return f"({target}) {self.expr(argument, UNARY)}", UNARY
-        self.includes.add("math.h")
-        suffix = "f" if argument.type == FLOAT else ""
-        return f"({target}) {MATH[name]}{suffix}({self.expr(argument)})", UNARY
+        return f"({target}) {self._rounded(expr)}", UNARY
 
     def _integer_math(self, expr: Call, name: str) -> tuple[str, int]:
         arguments = ", ".join(self.expr(a) for a in expr.arguments)
@@ -826,6 +855,8 @@ class CExpressions(Generator):
             if len(arguments) == 1:
                 return f"{self.need('FuString_Copy')}({text} + {start})", POSTFIX
             return f"{self.need('FuString_Substring')}({text} + {start}, {arguments[1]})", POSTFIX
+        if name in ("ToLower", "ToUpper"):
+            return self.unsupported(expr, name, "C"), POSTFIX
         helper = self.need("FuString_ReplaceAll" if name == "Replace" else f"FuString_{name}")
         return f"{helper}({', '.join([text, *arguments])})", POSTFIX
 

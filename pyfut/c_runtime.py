@@ -253,20 +253,6 @@ static char *FuString_ReplaceAll(const char *s, const char *old, const char *new
     ),
 }
 
-for _name, _function in (("ToLower", "tolower"), ("ToUpper", "toupper")):
-    HELPERS[f"FuString_{_name}"] = Helper(
-        f"""\
-static char *FuString_{_name}(const char *s)
-{{
-	char *result = FuString_Copy(s);
-	for (char *p = result; *p != '\\0'; p++)
-		*p = (char) {_function}((unsigned char) *p);
-	return result;
-}}""",
-        ("ctype.h",),
-        ("FuString_Copy",),
-    )
-
 TYPED: dict[str, str] = {
     "Max": """\
 static inline {type} Fu{name}_Max({type} x, {type} y)

@@ -166,7 +166,7 @@ class CStatements(CExpressions):
             self.line(f"free({self._raw(expr)});")
         else:
             text = self.expr(expr)
-            if text:
+            if text and not (isinstance(expr, Call) and expr.method is not None and expr.method.throws):
                 self.line(f"{text};")
 
     def _assignment(self, expr: Assign) -> None:

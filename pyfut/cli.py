@@ -29,6 +29,8 @@ Options:
 --version  Display version information
 """
 LANGUAGES = ("c", "py")
+RECURSION_LIMIT = 20_000
+"""Enough for expressions of some thousand operators, which are trees as deep."""
 SUCCESS, FAILURE, BAD_USAGE = 0, 1, 2
 
 
@@ -176,6 +178,7 @@ def main(arguments: list[str]) -> int:
         print(f"pyfut: ERROR: {error}", file=sys.stderr)
         print(USAGE, end="", file=sys.stderr)
         return BAD_USAGE
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
     diagnostics = Diagnostics()
     program = read_program(options, diagnostics)
     files: dict[str, str] = {}

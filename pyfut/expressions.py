@@ -122,21 +122,21 @@ class ExpressionChecker:
             return with_kind(expr.type, Kind.READ if self.why_read_only(expr) else Kind.WRITE)
         return expr.type
 
-    def convert(self, expr: Expr, target: Type, position: Position | None = None) -> None:
-        """Check that `expr` may be assigned to `target`."""
+    def convert(self, expr: Expr, target: Type, is_argument: bool = False) -> None:
+        """Check that `expr` may be assigned to `target`; an argument may be a new string."""
         if isinstance(expr, Select):
-            self.convert(expr.on_true, target)
-            self.convert(expr.on_false, target)
+            self.convert(expr.on_true, target, is_argument)
+            self.convert(expr.on_false, target, is_argument)
             return
         if ERROR in (expr.type, target):
             return
-        where = position or expr.position
+        where = expr.position
         if is_reference(target) and target.kind is not Kind.DYNAMIC and self._leaks(expr):
             noun = "array" if isinstance(target, ArrayType) else "object"
             owner = with_kind(target, Kind.DYNAMIC)
             self.error(where, f"Dynamically allocated {noun} must be assigned to a '{owner}' reference")
         elif isinstance(target, StringType) and not target.storage and expr.type == STRING_STORAGE:
-            if not isinstance(expr, (Name, Member, Index)):
+            if not is_argument and not isinstance(expr, (Name, Member, Index)):
                 self.error(where, "New string must be assigned to 'string()'")
         elif is_reference(target) and is_storage(expr.type) and isinstance(expr, Call):
             self.error(where, f"Returned object must be assigned to '{expr.type}'")
@@ -187,6 +187,11 @@ class ExpressionChecker:
             Kind.STORAGE: (Kind.READ, Kind.WRITE, Kind.STORAGE),
         }
         return target in allowed[source]
+
+    @staticmethod
+    def _weaker(first: Kind, second: Kind) -> Kind:
+        """Return the kind of reference that both can be converted to."""
+        return min(first, second, key=[Kind.READ, Kind.WRITE, Kind.DYNAMIC].index)
 
     def _same_element(self, source: Type, target: Type) -> bool:
         if isinstance(source, ArrayType) and isinstance(target, ArrayType) and source.kind == target.kind:
@@ -389,14 +394,16 @@ class ExpressionChecker:
             return const.type
         if isinstance(const.value, bool):
             return BOOL
-        if isinstance(const.value, int) and isinstance(const.type, (Integer, Floating)):
-            return integer_type(const.value)
-        return DOUBLE if isinstance(const.value, float) else const.type
+        if isinstance(const.value, int) and isinstance(const.type, Integer):
+            return LONG if const.type == LONG else integer_type(const.value)
+        if isinstance(const.value, float):
+            return const.type if isinstance(const.init.type, Integer) else DOUBLE
+        return const.type
 
     def _member(self, expr: Member) -> Type:
         if isinstance(expr.object, Name) and expr.object.name == "Console" and expr.name in ("Error", "Out"):
-            expr.symbol = BuiltinName(expr.position, f"Console.{expr.name}")
-            return TYPE_NAME
+            self.diagnostics.unsupported(expr.position, f"Console.{expr.name} as a value")
+            return ERROR
         holder = self.check(expr.object)
         if holder == TYPE_NAME and isinstance(expr.object, (Name, Member)):
             return self._static_member(expr, expr.object.symbol)
@@ -647,13 +654,14 @@ class ExpressionChecker:
         if isinstance(on_true, StringType) and isinstance(on_false, StringType):
             return on_true if on_true == on_false else STRING
         if isinstance(true_kind, ClassType) and isinstance(false_kind, ClassType):
-            if true_kind.decl.derives_from(false_kind.decl):
-                return false_kind if Kind.READ in (false_kind.kind,) else ClassType(false_kind.decl, true_kind.kind)
-            if false_kind.decl.derives_from(true_kind.decl):
-                return true_kind if true_kind.kind is Kind.READ else ClassType(true_kind.decl, false_kind.kind)
+            common: ClassDecl | None = true_kind.decl
+            while common is not None and not false_kind.decl.derives_from(common):
+                common = common.base
+            if common is not None:
+                return ClassType(common, self._weaker(true_kind.kind, false_kind.kind))
         if isinstance(true_kind, ArrayType) and isinstance(false_kind, ArrayType):
             if true_kind.element == false_kind.element:
-                return true_kind if true_kind.kind is Kind.READ else false_kind
+                return with_kind(true_kind, self._weaker(true_kind.kind, false_kind.kind))
         if on_true == on_false:
             return on_true
         true_text, false_text = self.describe(expr.on_true), self.describe(expr.on_false)
@@ -703,13 +711,13 @@ class ExpressionChecker:
 
     def _new(self, expr: New) -> Type:
         written = expr.written
-        type_ = self.resolve_new(written)
+        type_ = self.resolve_new(written, bool(expr.fields))
         if isinstance(type_, ClassType):
             self.check_fields(expr.fields, type_.decl)
         return type_
 
-    def resolve_new(self, written: TypeNode) -> Type:
-        """Return the dynamic reference type that `new written` has."""
+    def resolve_new(self, written: TypeNode, initialized: bool) -> Type:
+        """Return the dynamic reference type that `new written` has; with an initializer it needs no parentheses."""
         if written.brackets:
             length = written.brackets[0].length
             if written.marks and not written.storage and written.marks not in ("?", "#", "!", "#?", "!?"):
@@ -724,11 +732,11 @@ class ExpressionChecker:
             element = self.resolve_type(inner)
             self._instantiate_elements(element, written.position)
             return ERROR if element == ERROR else ArrayType(element, Kind.DYNAMIC)
-        if not written.storage or written.marks:
-            return self.error(written.position, "Invalid argument to new")
         type_ = self.resolve_type(written)
-        if not isinstance(type_, ClassType):
-            return ERROR if type_ == ERROR else self.error(written.position, "Invalid argument to new")
+        if type_ == ERROR:
+            return ERROR
+        if not isinstance(type_, ClassType) or written.marks or not (written.storage or initialized):
+            return self.error(written.position, "Invalid argument to new")
         self.instantiate(type_.decl, written.position)
         return ClassType(type_.decl, Kind.DYNAMIC)
 
@@ -870,7 +878,7 @@ class ExpressionChecker:
             self.error(expr.position, f"Too many arguments for '{symbol.name}'")
             return
         for argument, parameter in zip(expr.arguments, symbol.parameters, strict=False):
-            self.convert(argument, parameter.type)
+            self.convert(argument, parameter.type, is_argument=True)
         missing = symbol.parameters[len(expr.arguments) :]
         if any(p.init is None for p in missing):
             self.error(expr.position, f"Too few arguments for '{symbol.name}'")

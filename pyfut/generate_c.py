@@ -28,6 +28,7 @@ from pyfut.types import (
     VOID,
     ArrayType,
     ClassType,
+    Integer,
     Kind,
     Type,
     is_dynamic,
@@ -77,12 +78,18 @@ class CGenerator(CStatements):
                 pending += symbol.uses
             elif isinstance(symbol, ClassDecl):
                 pending += symbol.uses
-                pending += [m for m in symbol.methods if m.is_virtual]
+                if not self._is_abstract(symbol):
+                    pending += self._final_methods(symbol)
                 if symbol.constructor is not None:
                     pending.append(symbol.constructor)
                 if symbol.base is not None:
                     pending.append(symbol.base)
         return reached
+
+    def _final_methods(self, decl: ClassDecl) -> list[Symbol]:
+        """Return the virtual methods as objects of exactly this class execute them."""
+        introduced = [m for c in self._vtbl_classes(decl) for m in c.methods if m.is_virtual and m.overridden is None]
+        return [self._final(method, decl) for method in introduced]
 
     @staticmethod
     def _is_public_const(const: ConstDecl) -> bool:
@@ -393,6 +400,8 @@ class CGenerator(CStatements):
 
     def _define(self, const: ConstDecl) -> str:
         value = self.const_value(const.value, const.type)
+        if isinstance(const.init.type, Integer):
+            value = value.removesuffix(".0")
         if re.search(r"[ -]", value) and not value.startswith(('"', "(")):
             value = f"({value})"
         return f"#define {self.const_name(const)} {value}"

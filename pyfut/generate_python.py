@@ -348,6 +348,10 @@ class PythonGenerator(PythonExpressions):
         targets: list[Expr] = [expr.target]
         source = expr.source
         while isinstance(source, Assign):
+            if expr.operator != "=" or source.operator != "=":
+                assert isinstance(expr.source, Assign)
+                outer = Assign(expr.position, expr.operator, expr.target, expr.source.target)
+                return self._assignment(expr.source) + self._assignment(outer)
             targets.append(source.target)
             source = source.source
         if expr.operator != "=":

@@ -126,7 +126,7 @@ class Lexer:
             self._error(f"Unknown preprocessor directive '{self._rest_of_line().strip()}'")
             return None
         if c.isdigit():
-            return self._number(position)
+            return self._number(position, negated=bool(before) and before[-1].text == "-")
         if c == '"':
             self.at += 1
             value = self._quoted('"', "Unterminated string literal")
@@ -198,7 +198,7 @@ class Lexer:
         self.line += self.text.count("\n", self.at, end)
         self.at = end + 2
 
-    def _number(self, position: Position) -> Token:
+    def _number(self, position: Position, negated: bool) -> Token:
         match = NUMBER.match(self.text, self.at)
         assert match is not None
         spelling = match[0]
@@ -215,7 +215,7 @@ class Lexer:
             self._error("Leading zeros are not permitted, octal numbers must begin with 0o")
             return Token("int", spelling, position, int(digits))
         value = int(digits, 10 if match["int"] else 0)
-        if value >= 1 << 63:
+        if value > (1 << 63) - 1 + negated:
             self._error("Integer too big")
         return Token("int", spelling, position, value)
 

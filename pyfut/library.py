@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pyfut import builtins
-from pyfut.ast import BuiltinName, Call, EnumDecl, Expr, Interpolation, Member, Name
+from pyfut.ast import BuiltinName, Call, EnumDecl, Expr, Interpolation, Member, Name, Var
 from pyfut.expressions import ExpressionChecker
 from pyfut.types import (
     BOOL,
@@ -19,6 +19,7 @@ from pyfut.types import (
     STRING,
     VOID,
     ArrayType,
+    ClassType,
     EnumType,
     Floating,
     Integer,
@@ -58,6 +59,8 @@ class LibraryChecker(ExpressionChecker):
             return self._enum_call(expr, target, type_)
         if is_numeric(type_):
             if target.name == "TryParse":
+                if isinstance(holder, Name) and isinstance(holder.symbol, Var):
+                    holder.symbol.is_assigned = True
                 return self._refuse(expr, "TryParse")
             return self.error(target.position, f"'{target.name}' not found")
         if type_ in (BOOL, VOID):
@@ -87,7 +90,7 @@ class LibraryChecker(ExpressionChecker):
             self.error(expr.position, f"Too few arguments for '{name}'")
             return False
         for argument, parameter in zip(expr.arguments, parameters, strict=False):
-            self.convert(argument, parameter)
+            self.convert(argument, parameter, is_argument=True)
         return all(argument.type != ERROR for argument in expr.arguments)
 
     def _static_call(self, expr: Call, name: str, target: Member) -> Type:
@@ -121,8 +124,15 @@ class LibraryChecker(ExpressionChecker):
             return self.error(expr.position, f"Too {amount} arguments for '{expr.target.name}'")
         argument = expr.arguments[0]
         if argument.type != ERROR and not is_numeric(argument.type) and not isinstance(argument.type, StringType):
-            self.convert(argument, PRINTABLE)
+            self._check_printable(argument)
         return VOID
+
+    def _check_printable(self, expr: Expr) -> None:
+        """Refuse an object that would be converted to a string by its `ToString`."""
+        if isinstance(expr.type, ClassType) and expr.type.decl.find("ToString") is not None:
+            self.diagnostics.unsupported(expr.position, "string conversion of an object")
+        else:
+            self.convert(expr, PRINTABLE)
 
     def _array_call(self, expr: Call, target: Member, type_: ArrayType) -> Type:
         name = target.name
@@ -209,7 +219,7 @@ class LibraryChecker(ExpressionChecker):
         elif type_ == STRING or isinstance(type_, StringType):
             valid = re.fullmatch(r"", part.format)
         else:
-            self.convert(part.expr, PRINTABLE)
+            self._check_printable(part.expr)
             return
         if valid is None:
             self.error(part.position, "Invalid format")

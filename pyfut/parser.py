@@ -527,8 +527,7 @@ class Parser:
         if self.token.kind == "op" and self.token.text in ASSIGNMENTS:
             operator = self.token.text
             self.at += 1
-            source = self._assignment() if operator == "=" else self.expression()
-            return Assign(position, operator, target, source)
+            return Assign(position, operator, target, self._assignment())
         return target
 
     def _condition(self) -> Expr:
@@ -608,10 +607,16 @@ class Parser:
         return Switch(position, subject, cases, default)
 
     def _case_label(self) -> Expr:
-        label = self.expression()
-        if self.token.kind == "id" or self.see("when"):
-            self.diagnostics.unsupported(self.position, "switch on the type of an object")
-            raise SyntaxFailure
+        position = self.position
+        label: Expr = Literal(position, None, "null")
+        if self.token.kind == "id" and self._try_type() is not None:
+            self.diagnostics.unsupported(position, "switch on the type of an object")
+            self.identifier()
+        else:
+            label = self.expression()
+        if self.eat("when"):
+            self.diagnostics.unsupported(position, "'when'")
+            self.expression()
         return label
 
     def _case_body(self, label: str) -> list[Stmt]:
@@ -697,7 +702,9 @@ class Parser:
             return Unary(position, text, self._unary())
         if self.eat("new"):
             written = self.type()
-            return New(position, written, self._field_inits() if self.see("{") else [])
+            if self.see("{"):
+                return New(position, written, self._field_inits())
+            return self._postfix(New(position, written, []))
         return self._postfix(self._primary())
 
     def _field_inits(self) -> list[FieldInit]:

@@ -410,6 +410,8 @@ class PythonExpressions(Generator):
         spelling = SPELLING.get(operator, operator)
         if operator == "/" and integers:
             spelling = "//"
+        if operator in ("<", "<=", ">", ">=") and isinstance(expr.left.type, EnumType):
+            left, right = f"{self.expr(expr.left, PRIMARY)}.value", f"{self.expr(expr.right, PRIMARY)}.value"
         if operator in ("==", "!=") and self._compares_identity(expr):
             spelling = "is" if operator == "==" else "is not"
         return f"{left} {spelling} {right}", precedence

@@ -206,6 +206,7 @@ class Analyzer(LibraryChecker):
         method.type = VOID if method.written is None else self.resolve_type(method.written)
         if is_storage(method.type):
             self.diagnostics.unsupported(method.position, "returning an object or array storage")
+            method.type = ERROR
         names: set[str] = set()
         for parameter in method.parameters:
             parameter.type = self.resolve_type(parameter.written)
@@ -213,6 +214,7 @@ class Analyzer(LibraryChecker):
                 self.error(parameter.position, "Parameter cannot be void")
             if is_storage(parameter.type):
                 self.diagnostics.unsupported(parameter.position, "parameter of a storage type")
+                parameter.type = ERROR
             if parameter.name in names:
                 self.error(parameter.position, "Duplicate symbol")
             names.add(parameter.name)
@@ -434,7 +436,7 @@ class Analyzer(LibraryChecker):
         if isinstance(value, int) and not isinstance(value, bool):
             if type_ in (INT, LONG) and isinstance(type_, Integer):
                 return wrap(value, type_)
-            return value
+            return float(value) if isinstance(type_, Floating) else value
         return value
 
     # --- bodies ---

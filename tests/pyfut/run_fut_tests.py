@@ -26,10 +26,12 @@ def translate(program: Path, language: str, directory: Path) -> str:
     """Return "" after writing the translation to the directory, or what went wrong."""
     output = directory / f"{program.stem}.{language}"
     arguments = ["-o", str(output), "-D", language.upper(), "-I", str(program.parent), str(program)]
+    if " Main(" not in program.read_text():
+        arguments.append(str(program.parent / "Runner.fu"))
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
-            code = main([*arguments, str(program.parent / "Runner.fu")])
+            code = main(arguments)
     except Exception as error:
         return f"FAILED: crash: {error!r}"
     if code == 0:
@@ -55,7 +57,7 @@ def execute(program: Path, language: str, directory: Path) -> str:
         command = [str(binary)]
     try:
         run = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, cwd=directory, stdin=subprocess.DEVNULL
+            [*command, "foo", "bar"], capture_output=True, text=True, check=False, timeout=60, cwd=directory, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
         return "FAILED: endless"
