@@ -302,7 +302,9 @@ class CExpressions(Generator):
     @staticmethod
     def is_new_string(expr: Expr) -> bool:
         """Whether the value of an expression is a string that somebody has to free."""
-        return expr.type == STRING_STORAGE and expr.value is None and isinstance(expr, (Binary, Call, Interpolated))
+        if expr.type != STRING_STORAGE:
+            return False
+        return isinstance(expr, Call) or (expr.value is None and isinstance(expr, (Binary, Interpolated)))
 
     def _raw(self, expr: Expr) -> str:
         return self._dispatch(expr)[0]
@@ -323,13 +325,13 @@ class CExpressions(Generator):
         if isinstance(target, Integer):
             return self._coerce_integer(expr, target, element)
         if target == FLOAT and expr.type == DOUBLE:
-            text, precedence = self._dispatch(expr)
+            text, precedence = self._evaluate(expr)
             if self._is_constant_reference(expr) or re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
                 return (text if text.endswith(("NAN", "INFINITY")) else f"{text}f"), precedence
             return f"(float) {self.expr(expr, UNARY)}", UNARY
         if isinstance(target, ClassType):
             return self._coerce_object(expr, target)
-        return self._dispatch(expr)
+        return self._evaluate(expr)
 
     @staticmethod
     def _is_constant_reference(expr: Expr) -> bool:
@@ -340,12 +342,12 @@ class CExpressions(Generator):
         if isinstance(value, int) and not isinstance(value, bool):
             if target.maximum == INT.maximum and wrap(value, INT) != value:
                 return f"(int) {value}", UNARY
-            return self._dispatch(expr)
+            return self._evaluate(expr)
         source = expr.type
         if isinstance(expr, Call) and expr.builtin in ROUNDING:
             return self._rounding(expr, self.declaration(target, "").strip())
         if not isinstance(source, Integer):
-            return self._dispatch(expr)
+            return self._evaluate(expr)
         wanted = ""
         if element and target in NARROW and not target.minimum <= source.minimum <= source.maximum <= target.maximum:
             wanted = NARROW[target]
@@ -354,13 +356,13 @@ class CExpressions(Generator):
         elif source == LONG and target == NINT:
             wanted = "ptrdiff_t"
         if not wanted:
-            return self._dispatch(expr)
+            return self._evaluate(expr)
         self._include_type(wanted)
         return f"({wanted}) {self.expr(expr, UNARY)}", UNARY
 
     def _coerce_object(self, expr: Expr, target: ClassType) -> tuple[str, int]:
         if target.kind is Kind.STORAGE or not isinstance(expr.type, ClassType):
-            return self._dispatch(expr)
+            return self._evaluate(expr)
         if isinstance(expr, Select):
             condition = self.expr(expr.condition, SELECT + 1)
             with self.guarded():
@@ -383,12 +385,17 @@ class CExpressions(Generator):
         """Return a pointer to an object."""
         if is_storage(expr.type):
             return f"&{self.expr(expr, UNARY)}", UNARY
-        return self._dispatch(expr)
+        return self._evaluate(expr)
 
     # --- expressions ---
 
     def expr(self, expr: Expr, minimum: int = 0) -> str:
         """Return an expression, in parentheses if it binds less tightly than `minimum`."""
+        text, precedence = self._evaluate(expr)
+        return f"({text})" if precedence < minimum else text
+
+    def _evaluate(self, expr: Expr) -> tuple[str, int]:
+        """Return an expression with its precedence; what it allocates gets a name, to be released with the scope."""
         text, precedence = self._dispatch(expr)
         if self.is_owned(expr):
             text, precedence = self.hoist(expr, "a dynamic object without a name", expr.type, text), POSTFIX
@@ -397,7 +404,7 @@ class CExpressions(Generator):
             text, precedence = self.hoist(expr, "a new string", expr.type, text), POSTFIX
             self.includes.add("stdlib.h")
             self.cleanups[-1].append(f"free({text});")
-        return f"({text})" if precedence < minimum else text
+        return text, precedence
 
     def _dispatch(self, expr: Expr) -> tuple[str, int]:
         if isinstance(expr, Literal):

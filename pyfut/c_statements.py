@@ -444,7 +444,8 @@ class CStatements(CExpressions):
         expr = stmt.expr
         if expr is None:
             self.leave(0)
-            self.line("return true;" if method.throws else "return;")
+            result = " 0" if method is self.program.main else " true" if method.throws else ""
+            self.line(f"return{result};")
             return
         if self._returns_local(expr):
             name = self.expr(expr)

@@ -838,7 +838,8 @@ class ExpressionChecker:
         if not isinstance(symbol, MethodDecl):
             return self.error(expr.position, "Expected a method")
         expr.method = symbol
-        self.uses.add(symbol)
+        if not symbol.is_virtual or not self._is_dispatched(target):
+            self.uses.add(symbol)
         self._check_mutator(expr, target, symbol)
         self._check_arguments(expr, symbol)
         self._check_throws(expr, symbol)
@@ -848,6 +849,14 @@ class ExpressionChecker:
             if None not in arguments and arguments:
                 expr.value = self._pure(symbol, arguments)
         return symbol.type
+
+    @staticmethod
+    def _is_dispatched(target: Name | Member) -> bool:
+        """Whether a call of a virtual method depends on the runtime type of the object."""
+        if isinstance(target, Name):
+            return True
+        is_base = isinstance(target.object, Name) and target.object.name == "base"
+        return not is_base and not is_storage(target.object.type)
 
     def _pure(self, symbol: MethodDecl, arguments: list[Value]) -> Value:
         """Return the value of a pure call that fits the type of the method, for use in constants."""

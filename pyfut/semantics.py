@@ -699,9 +699,8 @@ class Analyzer(LibraryChecker):
             self.error(stmt.position, "Void method cannot return a value")
             return
         self.convert(stmt.expr, self.method.type)
-        if self._is_local_storage(stmt.expr) and not is_storage(self.method.type):
-            if self.method.type != STRING_STORAGE:
-                self.error(stmt.expr.position, "Returning dangling reference to local storage")
+        if self._is_local_storage(stmt.expr) and self.method.type not in (STRING_STORAGE, ERROR):
+            self.error(stmt.expr.position, "Returning dangling reference to local storage")
 
     @staticmethod
     def _is_local_storage(expr: Expr) -> bool:
