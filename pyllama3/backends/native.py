@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from enum import IntEnum
@@ -78,6 +79,9 @@ def load(folder: Path) -> NativeEngine:
         BackendError: the library can not be loaded, or the header is not one that a Fusion compiler writes.
     """
     header, library = folder / "llama3.h", folder / library_name()
+    # libgomp lets idle threads spin for milliseconds, in which other processes get nothing done; sleeping at once would
+    # be slower, as a token takes hundreds of parallel regions. It reads this when it is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     ffi = cffi.FFI()
     try:
         text = header.read_text(encoding="utf-8")
