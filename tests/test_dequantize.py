@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+from typing import Any
+
+import engines
 import gguf
 import numpy as np
 import pytest
+from blocks import BLOCK_TYPES, Bytes, any_blocks, ggml
+from engines import Input, Output, assert_sums
 
+from pyllama3.backends import Engine
 from pyllama3.weights import Tensor, TensorType
 from pyllama3.weights.types import dequantize, type_name
+
+engine = engines.engine
 
 
 @pytest.mark.parametrize("type", TensorType)
@@ -15,28 +23,47 @@ def test_types_have_the_ids_and_sizes_of_ggml(type: TensorType) -> None:
     assert (type.block_size, type.block_bytes) == gguf.GGML_QUANT_SIZES[ggml_type]
 
 
-@pytest.mark.parametrize("type", TensorType)
-@pytest.mark.parametrize(("rows", "columns"), [(1, 32), (5, 96)])
-def test_dequantize_equals_gguf(type: TensorType, rows: int, columns: int) -> None:
-    values = np.random.default_rng(3).standard_normal((rows, columns), np.float32)
-    ggml_type = gguf.GGMLQuantizationType[type.name]
-    stored = gguf.quantize(values, ggml_type)
-    expected = gguf.dequantize(stored, ggml_type)
-    data = stored.view(np.uint8).reshape(-1)
-    result = Tensor("t", type, (rows, columns), data).dequantize()
+@pytest.mark.parametrize("type", BLOCK_TYPES)
+@pytest.mark.parametrize(("rows", "blocks"), [(1, 1), (5, 3), (300, 1)])
+def test_dequantize_equals_gguf_on_any_bytes(type: TensorType, rows: int, blocks: int) -> None:
+    data = any_blocks(type, rows * blocks).reshape(rows, -1)
+    result = Tensor("t", type, (rows, blocks * type.block_size), data.reshape(-1)).dequantize()
     assert result.dtype == np.float32
-    np.testing.assert_array_equal(result, expected)
-    np.testing.assert_allclose(result, values, atol=0.3)
+    np.testing.assert_array_equal(result, gguf.dequantize(data, ggml(type)))
 
 
-@pytest.mark.parametrize("type", [TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_1])
-def test_dequantize_equals_gguf_on_any_bytes(type: TensorType) -> None:
-    data = np.random.default_rng(4).integers(0, 256, (300, type.block_bytes), np.uint8)
-    data[:, 1] &= 0x3F  # the halves at the front must be finite to be compared
-    if type == TensorType.Q4_1:
-        data[:, 3] &= 0x3F
-    expected = gguf.dequantize(data, gguf.GGMLQuantizationType[type.name])
-    np.testing.assert_array_equal(dequantize(type, data.reshape(-1), (300, type.block_size)), expected)
+@pytest.mark.parametrize("type", BLOCK_TYPES)
+def test_the_engine_dequantizes_like_gguf(engine: Engine, type: TensorType) -> None:
+    rows, cols = 7, 3 * type.block_size
+    data = any_blocks(type, rows * 3)
+    expected = gguf.dequantize(data.reshape(rows, -1), ggml(type))
+    tensor = engine_tensor(engine, type, data, rows, cols)
+    for row, column, count in ((0, 0, cols), (rows - 1, 0, cols), (3, type.block_size, type.block_size)):
+        y = Output(engine, (count,))
+        tensor.dequantize(y.run, row, column, count)
+        np.testing.assert_array_equal(y.result(), expected[row, column : column + count])
+
+
+@pytest.mark.parametrize("type", BLOCK_TYPES)
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_engine_multiplies_with_every_type(engine: Engine, type: TensorType, count: int) -> None:
+    rows, cols = 18, 256 + type.block_size  # more than a tile of rows, more columns than are expanded at a time
+    data = any_blocks(type, rows * cols // type.block_size)
+    exact = gguf.dequantize(data.reshape(rows, -1), ggml(type)).astype(np.float64)
+    x = np.random.default_rng(count).normal(size=(count, cols)).astype(np.float32)
+    y = Output(engine, (count, rows))
+    activations = engine.Activations()
+    floats = Input(engine, x).run
+    activations.set(floats, cols)
+    engine_tensor(engine, type, data, rows, cols).mat_mul(y.run, activations, count, 1)
+    assert_sums(y.result(), np.float64(x) @ exact.T, np.abs(x) @ np.abs(exact.T))
+
+
+def engine_tensor(engine: Engine, type: TensorType, data: Bytes, rows: int, cols: int) -> Any:
+    tensor = engine.Tensor()
+    tensor.set(engine.TensorType(int(type)), rows, cols, None, None, engine.view(data.reshape(-1), "uint8"))
+    assert engine.TensorType(int(type)).name == type.name
+    return tensor
 
 
 @pytest.mark.parametrize("type", [TensorType.F16, TensorType.BF16])

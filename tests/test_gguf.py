@@ -75,7 +75,7 @@ def test_key_length_may_differ_from_dim_by_heads(tmp_path: Path) -> None:
     assert (config.heads, config.head_dim) == (heads, CONFIG.head_dim)
 
 
-@pytest.mark.parametrize("type", TensorType)
+@pytest.mark.parametrize("type", [TensorType.F32, TensorType.F16, TensorType.BF16, TensorType.Q8_0, TensorType.Q4_1])
 def test_tensors_equal_those_of_gguf(tmp_path: Path, type: TensorType) -> None:
     tensors = llama_tensors()
     types = {name: GgmlType[type.name] for name, values in tensors.items() if values.ndim == 2}
@@ -322,7 +322,7 @@ def tensor_info(content: bytes, name: str) -> int:
         (4, struct.pack("<Q", 0), "has shape (64, 0); no dimension may be 0"),
         (4, struct.pack("<QQ", 2**63, 2**63), "truncated?"),
         (12, struct.pack("<Q", 2**61), "truncated?"),
-        (20, struct.pack("<I", 12), "has type Q4_K; supported: F32, F16, BF16, Q8_0, Q4_0, Q4_1"),
+        (20, struct.pack("<I", 15), "has type Q8_K; supported: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "),
         (20, struct.pack("<I", 99), "has type number 99; supported: F32"),
         (24, struct.pack("<Q", 33), "starts at offset 33, which is not a multiple of 32"),
         (24, struct.pack("<Q", 2**63), "truncated?"),

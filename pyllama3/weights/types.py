@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,108 @@ def _q4_1(blocks: Bytes) -> Floats:
     return _halves(blocks, 0) * _nibbles(blocks[:, 4:]) + _halves(blocks, 2)
 
 
+def _bit_4(blocks: Bytes, start: int) -> Floats:
+    """Bit 4 of 32 numbers, worth 16, from the 32 bits at byte `start`: (blocks, 32) values 0 or 16."""
+    bits = np.unpackbits(blocks[:, start : start + 4], axis=1, bitorder="little")
+    return bits.astype(np.float32) * 16
+
+
+def _q5_0(blocks: Bytes) -> Floats:
+    """d * (q - 16): d, 32 bits, 16 bytes of nibbles."""
+    return _halves(blocks, 0) * (_nibbles(blocks[:, 6:]) + _bit_4(blocks, 2) - 16)
+
+
+def _q5_1(blocks: Bytes) -> Floats:
+    """d * q + m: d, m, 32 bits, 16 bytes of nibbles."""
+    return _halves(blocks, 0) * (_nibbles(blocks[:, 8:]) + _bit_4(blocks, 4)) + _halves(blocks, 2)
+
+
+IQ4_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32)
+"""What the 4-bit indices of IQ4_NL and IQ4_XS stand for (ggml-common.h, kvalues_iq4nl)."""
+
+
+def _iq4_nl(blocks: Bytes) -> Floats:
+    """d * IQ4_VALUES[q]: d, 16 bytes of nibbles."""
+    quants = blocks[:, 2:]
+    values: Floats = IQ4_VALUES[np.concatenate([quants & 15, quants >> 4], axis=1)]
+    return _halves(blocks, 0) * values
+
+
+# Types with "K" in their names and IQ4_XS have super-blocks of 256 numbers, cut into runs with scales of their own.
+
+
+def _fields(quants: Bytes, bits: int, group: int) -> Bytes:
+    """Numbers of `bits` bits of which each byte holds several, the lowest first.
+
+    A group of bytes holds the first field of all its bytes, then the second, and so on: (blocks, n) bytes to
+    (blocks, n * 8 / bits).
+    """
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
+    fields: Bytes = quants.reshape(len(quants), -1, 1, group) >> shifts & np.uint8((1 << bits) - 1)
+    return fields.reshape(len(quants), -1)
+
+
+def _scaled(scales: Floats, quants: NDArray[Any]) -> Floats:
+    """Multiply the scale of each run: (blocks, runs) and (blocks, 256)."""
+    runs = quants.reshape(*scales.shape, -1).astype(np.float32)
+    return (scales[..., None] * runs).reshape(quants.shape)
+
+
+def _scales_and_minimums(packed: Bytes) -> tuple[Bytes, Bytes]:
+    """Unpack the 12 bytes of 8 scales and 8 minimums, 6 bits each, of Q4_K and Q5_K.
+
+    The first four of each are the low 6 bits of 8 bytes, whose upper bits are those of the last four; the low bits of
+    these are nibbles of the last 4 bytes.
+    """
+    first, second, last = packed[:, :4], packed[:, 4:8], packed[:, 8:]
+    scales = np.concatenate([first & 63, last & 15 | first >> 6 << 4], axis=1)
+    minimums = np.concatenate([second & 63, last >> 4 | second >> 6 << 4], axis=1)
+    return scales, minimums
+
+
+def _q2_k(blocks: Bytes) -> Floats:
+    """d * scale * q - dmin * minimum, runs of 16: 16 bytes minimum|scale, 64 bytes of 2 bits, d, dmin."""
+    scales, quants = blocks[:, :16], _fields(blocks[:, 16:80], 2, 32)
+    offsets = _scaled(_halves(blocks, 82) * (scales >> 4), np.ones_like(quants))
+    return _scaled(_halves(blocks, 80) * (scales & 15), quants) - offsets
+
+
+def _q3_k(blocks: Bytes) -> Floats:
+    """d * (scale - 32) * (q - 4), runs of 16: 32 bytes of bit 2 of q, 64 bytes of 2 bits, 12 of scales, d."""
+    high, quants, packed = _fields(blocks[:, :32], 1, 32), _fields(blocks[:, 32:96], 2, 32), blocks[:, 96:108]
+    scales = _fields(packed[:, :8], 4, 8) | _fields(packed[:, 8:], 2, 4) << 4
+    return _scaled(_halves(blocks, 108) * (scales.astype(np.float32) - 32), (quants | high << 2).astype(np.float32) - 4)
+
+
+def _q4_k(blocks: Bytes) -> Floats:
+    """d * scale * q - dmin * minimum, runs of 32: d, dmin, 12 bytes of scales and minimums, 128 of nibbles."""
+    return _with_minimums(blocks, _fields(blocks[:, 16:], 4, 32))
+
+
+def _q5_k(blocks: Bytes) -> Floats:
+    """Q4_K with 32 bytes of bit 4 of q in front of the nibbles."""
+    return _with_minimums(blocks, _fields(blocks[:, 48:], 4, 32) | _fields(blocks[:, 16:48], 1, 32) << np.uint8(4))
+
+
+def _with_minimums(blocks: Bytes, quants: Bytes) -> Floats:
+    scales, minimums = _scales_and_minimums(blocks[:, 4:16])
+    offsets = _scaled(_halves(blocks, 2) * minimums, np.ones_like(quants))
+    return _scaled(_halves(blocks, 0) * scales, quants) - offsets
+
+
+def _q6_k(blocks: Bytes) -> Floats:
+    """d * scale * (q - 32), runs of 16: 128 bytes of nibbles, 64 of the upper 2 bits, 16 signed scales, d."""
+    quants = _fields(blocks[:, :128], 4, 64) | _fields(blocks[:, 128:192], 2, 32) << 4
+    return _scaled(_halves(blocks, 208) * blocks[:, 192:208].view(np.int8), quants.astype(np.float32) - 32)
+
+
+def _iq4_xs(blocks: Bytes) -> Floats:
+    """d * (scale - 32) * IQ4_VALUES[q], runs of 32: d, 16 upper and 32 lower bits of scales, 128 bytes of nibbles."""
+    scales = _fields(blocks[:, 4:8], 4, 1) | _fields(blocks[:, 2:4], 2, 1) << 4
+    values = IQ4_VALUES[_fields(blocks[:, 8:], 4, 16)]
+    return _scaled(_halves(blocks, 0) * (scales.astype(np.float32) - 32), values)
+
+
 class TensorType(IntEnum):
     """The supported types by their ggml ids; `_LAYOUTS` has a line for each."""
 
@@ -65,6 +167,15 @@ class TensorType(IntEnum):
     Q8_0 = 8
     Q4_0 = 2
     Q4_1 = 3
+    Q5_0 = 6
+    Q5_1 = 7
+    Q2_K = 10
+    Q3_K = 11
+    Q4_K = 12
+    Q5_K = 13
+    Q6_K = 14
+    IQ4_NL = 20
+    IQ4_XS = 23
 
     @property
     def block_size(self) -> int:
@@ -90,6 +201,15 @@ _LAYOUTS = {
     TensorType.Q8_0: _Layout(32, 34, _q8_0),
     TensorType.Q4_0: _Layout(32, 18, _q4_0),
     TensorType.Q4_1: _Layout(32, 20, _q4_1),
+    TensorType.Q5_0: _Layout(32, 22, _q5_0),
+    TensorType.Q5_1: _Layout(32, 24, _q5_1),
+    TensorType.Q2_K: _Layout(256, 84, _q2_k),
+    TensorType.Q3_K: _Layout(256, 110, _q3_k),
+    TensorType.Q4_K: _Layout(256, 144, _q4_k),
+    TensorType.Q5_K: _Layout(256, 176, _q5_k),
+    TensorType.Q6_K: _Layout(256, 210, _q6_k),
+    TensorType.IQ4_NL: _Layout(32, 18, _iq4_nl),
+    TensorType.IQ4_XS: _Layout(256, 136, _iq4_xs),
 }
 
 
@@ -99,10 +219,8 @@ def dequantize(type: TensorType, data: Bytes, shape: tuple[int, ...]) -> Floats:
 
 
 _OTHER_TYPES = {
-    6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K",
-    16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS",
-    24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
-    40: "NVFP4",
+    9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S", 24: "I8",
+    25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4",
 }  # fmt: skip
 
 
