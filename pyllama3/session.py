@@ -33,8 +33,8 @@ class EngineModel:
         self.config = weights.config
         self.threads = threads
         self.exact = exact
-        self.packed = False
-        """Whether any tensor has been packed, as integer kernels need it."""
+        self.quantizes = engine.packs and engine.Int8.is_fast() and not exact
+        """Whether activations are quantized where that is faster."""
         self._weights = weights
         config = weights.config
         limits = engine.Llama3Model
@@ -75,11 +75,11 @@ class EngineModel:
         halves = engine.view(tensor.data, "int16") if tensor.type in (TensorType.F16, TensorType.BF16) else None
         blocks = engine.view(tensor.data, "uint8") if floats is None and halves is None else None
         target.set(engine.TensorType(int(tensor.type)), rows, cols, floats, halves, blocks)
-        if engine.packs and parts[-2] != "token_embd" and target.get_words_length() > 0:
+        words = target.get_words_length(not self.quantizes)
+        if engine.packs and parts[-2] != "token_embd" and words > 0:
             minimums = target.get_minimums_length()
-            self.packed = True
             target.pack(
-                engine.empty("int32", target.get_words_length()),
+                engine.empty("int32", words),
                 engine.empty("int16", target.get_scales_length()),
                 engine.empty("int16", minimums) if minimums > 0 else None,
                 self.threads,
@@ -105,7 +105,7 @@ class State:
         self.native = engine.Llama3State()
         self.native.init(model.native, context, sequences, batch, model.threads)
         self._set_cache()
-        if model.packed and not model.exact and engine.Int8.is_fast():
+        if model.quantizes:
             length = self.native.get_input_length()
             self.native.get_input().set_quantized(
                 engine.empty("int8", length), engine.empty("float32", length // 32), engine.empty("int16", length // 32)
