@@ -45,6 +45,12 @@ int threads(void) { return omp_get_max_threads(); }
 #endif
 double probe(const char *s) { return sqrt(atof(s)); }
 """
+PROBE_AVX2 = """
+#include <immintrin.h>
+#if !defined(__AVX2__) || !defined(__FMA__) || !defined(__F16C__)
+#error
+#endif
+"""
 GET_C_COMPILER = {
     "darwin": "xcode-select --install",
     "win32": "https://www.msys2.org, then set CC to its gcc",
@@ -73,7 +79,8 @@ class CCompiler:
     command: tuple[str, ...]
     version: str
     flags: tuple[str, ...]
-    openmp: bool
+    symbols: tuple[str, ...]
+    """Symbols for the Fusion compiler: "OPENMP", and "AVX2" where the flags allow its instructions (and FMA, F16C)."""
 
 
 def run(command: Iterable[str]) -> subprocess.CompletedProcess[str]:
@@ -180,11 +187,15 @@ def find_c_compiler(cc: str, profile: str, say: Say) -> CCompiler | None:
         flags = [*CFLAGS, *PROFILES[profile], "-fopenmp"]
         optional = [flag for flag in flags if flag in OPTIONAL_CFLAGS]
         refused = set() if accepts(optional) else {flag for flag in optional if not accepts([flag])}
-    if "-fopenmp" in refused:
-        say(f"'{shlex.join(command)}' has no OpenMP: the c backend will use one thread")
-    accepted = [flag for flag in flags if flag not in refused] + shlex.split(os.environ.get("CFLAGS", ""))
+        if "-fopenmp" in refused:
+            say(f"'{shlex.join(command)}' has no OpenMP: the c backend will use one thread")
+        accepted = [flag for flag in flags if flag not in refused] + shlex.split(os.environ.get("CFLAGS", ""))
+        source.write_text(PROBE_AVX2, encoding="utf-8")
+        symbols = {"OPENMP": "-fopenmp" not in refused, "AVX2": accepts(accepted)}
     version = run([*command, "--version"]).stdout.partition("\n")[0]
-    return CCompiler(tuple(command), version, tuple(accepted), "-fopenmp" not in refused)
+    return CCompiler(
+        tuple(command), version, tuple(accepted), tuple(name for name, found in symbols.items() if found)
+    )
 
 
 def linking(source: Path, output: str) -> list[str]:
@@ -223,8 +234,8 @@ def build(
     transpiler = find_transpiler(compiler, say)
     c_compiler = find_c_compiler(cc, profile, say)
     defines = {"llama3.py": ["PYTHON"], "llama3.c": ["C"]}
-    if c_compiler and c_compiler.openmp:
-        defines["llama3.c"].append("OPENMP")
+    if c_compiler:
+        defines["llama3.c"] += c_compiler.symbols
     manifest: dict[str, object] = {
         "compiler": transpiler.name,
         "compiler_version": transpiler.version,
@@ -235,7 +246,7 @@ def build(
         "cc": shlex.join(c_compiler.command) if c_compiler else None,
         "cc_version": c_compiler.version if c_compiler else None,
         "cflags": list(c_compiler.flags) if c_compiler else [],
-        "openmp": bool(c_compiler and c_compiler.openmp),
+        "openmp": bool(c_compiler and "OPENMP" in c_compiler.symbols),
     }
     artefacts = [name for name in ARTEFACTS if c_compiler or name != LIBRARY]
     if is_current(out, manifest, artefacts):
