@@ -19,7 +19,8 @@ class RopeStyle(IntEnum):
 class ModelConfig:
     """Hyper-parameters of a Llama 3 model.
 
-    `rope_factors` holds head_dim/2 divisors of the rotation angles (Llama 3.1 scaling), None for no scaling.
+    `rope_factors` holds head_dim/2 divisors of the rotation angles (Llama 3.1 scaling), None for no scaling;
+    `rope_magnitude` multiplies rotated queries and keys (YaRN scaling).
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelConfig:
     rope_theta: float
     rope_style: RopeStyle = RopeStyle.INTERLEAVED
     rope_factors: tuple[float, ...] | None = None
+    rope_magnitude: float = 1.0
 
     @property
     def kv_dim(self) -> int:

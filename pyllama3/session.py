@@ -59,7 +59,9 @@ class EngineModel:
         if config.rope_factors is not None:
             factors = np.array(config.rope_factors, np.float32)
             self._factors = engine.view(factors.view(np.uint8), "float32")
-        self.native.set_rope(engine.RopeStyle(config.rope_style), config.rope_theta, self._factors)
+        self.native.set_rope(
+            engine.RopeStyle(config.rope_style), config.rope_theta, self._factors, config.rope_magnitude
+        )
         for name, tensor in weights.tensors.items():
             self._set_tensor(name, tensor)
         if "output.weight" not in weights.tensors:
