@@ -158,6 +158,14 @@ class Aggregate(Expr):
 
 
 @dataclass(eq=False)
+class Resource(Expr):
+    """`resource<byte[]>(name)`: the bytes of a file."""
+
+    name: Expr
+    content: bytes = field(default=b"", init=False)
+
+
+@dataclass(eq=False)
 class FieldInit(Node):
     """`name = expr` of an object initialiser."""
 
@@ -389,9 +397,7 @@ class BuiltinMember(Node):
     name: str
 
 
-Symbol = Union[
-    Var, FieldDecl, ConstDecl, MethodDecl, ClassDecl, EnumDecl, EnumValue, BuiltinName, BuiltinMember
-]
+Symbol = Var | FieldDecl | ConstDecl | MethodDecl | ClassDecl | EnumDecl | EnumValue | BuiltinName | BuiltinMember
 
 
 # --- statements ---
@@ -538,4 +544,6 @@ class Program:
     classes: list[ClassDecl] = field(default_factory=list)
     enums: list[EnumDecl] = field(default_factory=list)
     natives: list[str] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
+    """Where resources are searched."""
     main: MethodDecl | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from pyfut.naming import words
 from pyfut.types import BOOL, DOUBLE, FLOAT, INT, LONG, NINT, STRING, STRING_STORAGE, Type
 
 CONSTANTS: dict[str, tuple[Type, float]] = {
@@ -17,10 +18,10 @@ CONSTANTS: dict[str, tuple[Type, float]] = {
 
 CLASSES = frozenset(("Math", "BitConverter", "Console"))
 
-UNSUPPORTED = frozenset(
-    "Convert DateTimeOffset Encoding Environment JsonElement JsonValueKind Lock Match Regex RegexOptions StringWriter"
-    " TextWriter UTF8Encoding List Queue Stack HashSet SortedSet Dictionary SortedDictionary OrderedDictionary"
-    " PriorityQueue".split()
+UNSUPPORTED = words(
+    "Convert DateTimeOffset Encoding Environment JsonElement JsonValueKind Lock Match Regex"
+    " RegexOptions StringWriter TextWriter UTF8Encoding List Queue Stack HashSet SortedSet Dictionary"
+    " SortedDictionary OrderedDictionary PriorityQueue"
 )
 """Names of the standard library that are recognised only in order to be refused by name."""
 
@@ -50,9 +51,7 @@ NUMERIC = frozenset(("Math.Abs", "Math.Clamp", "Math.Max", "Math.Min"))
 STATIC_METHODS: dict[str, Signature] = {
     **{
         f"Math.{name}": _floating()
-        for name in (
-            "Abs Acos Asin Atan Cbrt Cos Cosh Exp Log Log10 Log2 Sin Sinh Sqrt Tan Tanh".split()
-        )
+        for name in words("Abs Acos Asin Atan Cbrt Cos Cosh Exp Log Log10 Log2 Sin Sinh Sqrt Tan Tanh")
     },
     **{f"Math.{name}": _floating(2) for name in ("Atan2", "Max", "Min", "Pow")},
     **{f"Math.{name}": _floating(3) for name in ("Clamp", "FusedMultiplyAdd")},
@@ -79,6 +78,4 @@ STRING_METHODS: dict[str, Signature] = {
     "ToUpper": Signature((), STRING_STORAGE),
 }
 
-CONSOLE_METHODS = frozenset(
-    ("Console.Write", "Console.WriteLine", "Console.Error.Write", "Console.Error.WriteLine")
-)
+CONSOLE_METHODS = frozenset(("Console.Write", "Console.WriteLine", "Console.Error.Write", "Console.Error.WriteLine"))

@@ -1,10 +1,10 @@
-"""The C target: names, types and expressions."""
+"""The C target: expressions."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyfut.ast import (
@@ -14,13 +14,11 @@ from pyfut.ast import (
     Call,
     ClassDecl,
     ConstDecl,
-    EnumDecl,
     EnumValue,
     Expr,
     FieldDecl,
     Index,
     Interpolated,
-    Interpolation,
     Is,
     Literal,
     Member,
@@ -28,33 +26,26 @@ from pyfut.ast import (
     Name,
     New,
     Postfix,
-    Program,
+    Resource,
     Select,
     Unary,
     Value,
     Var,
 )
 from pyfut.builtins import ROUNDING
-from pyfut.c_runtime import HELPERS, STRINGS_CONTAIN, typed_helper
+from pyfut.c_types import EQUALITY, NARROW, POSTFIX, PRECEDENCE, SCALARS, SELECT, UNARY, CTypes
 from pyfut.constants import COMPARISONS, wrap
-from pyfut.errors import Diagnostics
-from pyfut.generator import Generator, needs_clarity
-from pyfut.naming import camel_case, escape, upper_case
+from pyfut.generator import needs_clarity
+from pyfut.naming import camel_case, escape
 from pyfut.types import (
     BOOL,
-    BYTE,
     DOUBLE,
     FLOAT,
     INT,
     LONG,
     NINT,
     NULL,
-    SBYTE,
-    SHORT,
     STRING_STORAGE,
-    UINT,
-    USHORT,
-    VOID,
     ArrayType,
     ClassType,
     EnumType,
@@ -68,188 +59,9 @@ from pyfut.types import (
 )
 from pyfut.walk import calls_methods, steps
 
-PRECEDENCE = {
-    "||": 4,
-    "&&": 5,
-    "|": 6,
-    "^": 7,
-    "&": 8,
-    "==": 9,
-    "!=": 9,
-    **dict.fromkeys(("<", "<=", ">", ">="), 10),
-    "<<": 11,
-    ">>": 11,
-    "+": 12,
-    "-": 12,
-    "*": 13,
-    "/": 13,
-    "%": 13,
-}
-SELECT, EQUALITY, ADD, UNARY, POSTFIX = 3, 9, 12, 14, 15
-RESERVED = frozenset(
-    "asm assert auto bool break byte case char class const continue default do double else enum extern false float for"
-    " foreach goto if inline int long nullptr register restrict return short signed sizeof static struct switch true"
-    " typedef typeof union unsigned void volatile while".split()
-)
-NARROW = {BYTE: "uint8_t", SBYTE: "int8_t", SHORT: "int16_t", USHORT: "uint16_t"}
-SCALARS: dict[Type, str] = {
-    **dict.fromkeys((BYTE, SBYTE, SHORT, USHORT, INT, UINT), "int"),
-    NINT: "ptrdiff_t",
-    LONG: "int64_t",
-    FLOAT: "float",
-    DOUBLE: "double",
-    BOOL: "bool",
-    VOID: "void",
-}
-MATH = {
-    "Acos": "acos", "Asin": "asin", "Atan": "atan", "Atan2": "atan2", "Cbrt": "cbrt", "Ceiling": "ceil", "Cos": "cos",
-    "Cosh": "cosh", "Exp": "exp", "Floor": "floor", "FusedMultiplyAdd": "fma", "Log": "log", "Log10": "log10",
-    "Log2": "log2", "Max": "fmax", "Min": "fmin", "Pow": "pow", "Round": "round", "Sin": "sin", "Sinh": "sinh",
-    "Sqrt": "sqrt", "Tan": "tan", "Tanh": "tanh", "Truncate": "trunc",
-}  # fmt: skip
-CLASSIFIERS = {"IsFinite": "isfinite", "IsInfinity": "isinf", "IsNaN": "isnan"}
-BITS = {
-    "Int32BitsToSingle": ("FuFloatBits", "bits", "value"),
-    "Int64BitsToDouble": ("FuDoubleBits", "bits", "value"),
-    "SingleToInt32Bits": ("FuFloatBits", "value", "bits"),
-    "DoubleToInt64Bits": ("FuDoubleBits", "value", "bits"),
-}
 
-
-class CExpressions(Generator):
-    """Turns types and expressions into C."""
-
-    def __init__(self, program: Program, diagnostics: Diagnostics, prefix: str) -> None:
-        super().__init__(program, diagnostics, prefix)
-        self.includes: set[str] = set()
-        self.helpers: dict[str, str] = {}
-        self.method: MethodDecl | None = None
-        self.owner: ClassDecl | None = None
-        self.hoistable = True
-        """Whether lines may be written before the expression."""
-        self.cleanups: list[list[str]] = []
-        """For each open scope, what has to be done at its end, in order of creation."""
-        self.temporaries = 0
-
-    # --- helpers of the generated code ---
-
-    def need(self, name: str) -> str:
-        """Request a runtime function; return its name."""
-        helper = HELPERS[name]
-        for other in helper.needs:
-            self.need(other)
-        self.includes.update(helper.includes)
-        self.helpers.setdefault(name, helper.text)
-        return name
-
-    def need_typed(self, operation: str, type_: str) -> str:
-        """Request a runtime function for one element type; return its name."""
-        name, text = typed_helper(operation, type_)
-        self._include_type(type_)
-        self.helpers.setdefault(name, text)
-        return name
-
-    def _include_type(self, type_: str) -> None:
-        if type_.startswith(("int", "uint")) and type_.endswith("_t"):
-            self.includes.add("stdint.h")
-        elif type_ == "ptrdiff_t":
-            self.includes.add("stddef.h")
-        elif type_ == "bool":
-            self.includes.add("stdbool.h")
-
-    def null(self) -> str:
-        """Return `NULL`."""
-        self.includes.add("stddef.h")
-        return "NULL"
-
-    # --- names ---
-
-    def type_name(self, decl: ClassDecl | EnumDecl) -> str:
-        """Return the name of a class or an enumeration."""
-        return f"{self.prefix}{decl.name}"
-
-    def method_name(self, method: MethodDecl) -> str:
-        """Return the name of the function that implements a method."""
-        return f"{self.type_name(method.owner)}_{method.name}"
-
-    def const_name(self, const: ConstDecl) -> str:
-        """Return the name of a constant."""
-        name = upper_case(const.name)
-        return name if const.method is not None else f"{self.type_name(const.owner)}_{name}"
-
-    @staticmethod
-    def local_name(name: str) -> str:
-        """Return the name of a variable or a field."""
-        name = camel_case(name)
-        return f"{name}_" if name in RESERVED else name
-
-    def var_name(self, var: Var) -> str:
-        """Return the name of a local variable or a parameter; `self` is taken in methods."""
-        name = self.local_name(var.name)
-        instance = self.method is not None and not self.method.is_static
-        return f"{name}_" if name == "self" and instance else name
-
-    # --- types ---
-
-    def element_type(self, type_: Type) -> str:
-        """Return the C type of an element of an array."""
-        return NARROW[type_] if type_ in NARROW else self.declaration(type_, "").strip()  # type: ignore[index]
-
-    def declaration(self, type_: Type, name: str) -> str:
-        """Return the declaration of something of the given type: a variable, or a function with its parameters."""
-        return self._declare(type_, name, element=False, const=False)
-
-    def _declare(self, type_: Type, name: str, element: bool, const: bool) -> str:
-        if isinstance(type_, ArrayType):
-            if type_.kind is Kind.STORAGE:
-                return self._declare(type_.element, f"{name}[{type_.length}]", True, const)
-            pointer = f"*{'const ' if const else ''}{name}"
-            if isinstance(type_.element, ArrayType) and type_.element.kind is Kind.STORAGE:
-                pointer = f"({pointer})"
-            return self._declare(type_.element, pointer, True, type_.kind is Kind.READ)
-        if isinstance(type_, ClassType) and type_.kind is not Kind.STORAGE:
-            qualifier = "const " if type_.kind is Kind.READ else ""
-            return f"{qualifier}{self.type_name(type_.decl)} *{'const ' if const else ''}{name}"
-        if isinstance(type_, StringType):
-            return f"{'' if type_.storage else 'const '}char *{'const ' if const else ''}{name}"
-        if isinstance(type_, (ClassType, EnumType)):
-            base = self.type_name(type_.decl)
-        else:
-            base = NARROW[type_] if element and type_ in NARROW else SCALARS[type_]  # type: ignore[index]
-        self._include_type(base)
-        return f"{base}{' const' if const else ''} {name}".rstrip()
-
-    # --- constants ---
-
-    def const_value(self, value: Value, type_: Type) -> str:
-        """Return a compile-time value of a constant of the given type."""
-        if isinstance(value, EnumValue):
-            return f"{self.type_name(value.owner)}_{upper_case(value.name)}"
-        if isinstance(value, list):
-            assert isinstance(type_, ArrayType)
-            items = [self.const_value(item, type_.element) for item in value]
-            if type_.element == FLOAT:
-                items = [f"{item}f" if re.search(r"\d[.e]", item) else item for item in items]
-            return "{ " + ", ".join(items or ["0"]) + " }"
-        if isinstance(value, bool):
-            self.includes.add("stdbool.h")
-            return "true" if value else "false"
-        if isinstance(value, str):
-            return escape(value)
-        if isinstance(value, float):
-            return self._float(value)
-        assert isinstance(value, int)
-        if isinstance(type_, EnumType):
-            return f"({self.type_name(type_.decl)}) {value}"
-        if value in (INT.minimum, LONG.minimum):
-            return f"(-{-(value + 1)} - 1)"
-        return str(value)
-
-    def _float(self, value: float) -> str:
-        if math.isfinite(value):
-            return repr(value)
-        self.includes.add("math.h")
-        return "NAN" if math.isnan(value) else "INFINITY" if value > 0 else "-INFINITY"
+class CExpressions(CTypes):
+    """Turns expressions into C."""
 
     # --- writing before the expression ---
 
@@ -429,14 +241,24 @@ class CExpressions(Generator):
             return self.unsupported(expr, "'is'", "C"), POSTFIX
         if isinstance(expr, Interpolated):
             return self._interpolated(expr)
+        if isinstance(expr, Resource):
+            return self._resource(expr), POSTFIX
         assert isinstance(expr, Assign)
         return self.unsupported(expr, "assignment inside an expression", "C"), POSTFIX
+
+    def _resource(self, expr: Resource) -> str:
+        name = f"FuResource_{re.sub(r'[^A-Za-z0-9]', '_', str(expr.name.value))}"
+        rows = [expr.content[i : i + 16] for i in range(0, len(expr.content), 16)] or [b"\0"]
+        body = ",\n\t".join(", ".join(str(byte) for byte in row) for row in rows)
+        self.includes.add("stdint.h")
+        self.helpers[name] = f"static const uint8_t {name}[{max(len(expr.content), 1)}] = {{\n\t{body}\n}};"
+        return name
 
     def _literal(self, expr: Literal) -> tuple[str, int]:
         literal = expr.literal
         if literal is None:
             return self.null(), POSTFIX
-        if isinstance(literal, bool) or isinstance(literal, str):
+        if isinstance(literal, (bool, str)):
             return self.const_value(literal, expr.type), POSTFIX
         if isinstance(literal, float):
             return expr.text.replace("_", ""), POSTFIX
@@ -485,16 +307,6 @@ class CExpressions(Generator):
             from_ = from_.base
             path += "base."
         return path
-
-    def _builtin_member(self, expr: Name | Member, symbol: BuiltinMember) -> tuple[str, int]:
-        if symbol.name != "Length" or isinstance(expr.value, int):
-            return self._value(expr.value, expr.type)
-        assert isinstance(expr, Member)
-        self.includes.add("stddef.h")
-        if isinstance(expr.object.type, StringType):
-            self.includes.add("string.h")
-            return f"(ptrdiff_t) strlen({self.expr(expr.object)})", UNARY
-        return "(argc - 1)", POSTFIX
 
     def _index(self, expr: Index) -> tuple[str, int]:
         text = f"{self.expr(expr.object, POSTFIX)}[{self.expr(expr.index)}]"
@@ -593,7 +405,9 @@ class CExpressions(Generator):
         target = self.expr(expr.target)
         element = isinstance(expr.target, Index)
         if expr.operator != "=":
-            return f"{target} {expr.operator} {self._compound_operand(expr)}"
+            inner = expr.source
+            text = self.assignment(inner) if isinstance(inner, Assign) else self.expr(inner)
+            return f"{target} {expr.operator} {text}"
         if isinstance(expr.source, Assign):
             text = self.assignment(expr.source)
             narrow = element and type_ in NARROW and expr.source.target.type != type_
@@ -602,11 +416,6 @@ class CExpressions(Generator):
                 cast = f"(float) ({text})"
             return f"{target} = {cast}"
         return f"{target} = {self.coerce(expr.source, type_, element)}"
-
-    def _compound_operand(self, expr: Assign) -> str:
-        if isinstance(expr.target.type, EnumType) and isinstance(expr.source, Unary):
-            return self.expr(expr.source)
-        return self.expr(expr.source)
 
     # --- objects ---
 
@@ -673,7 +482,9 @@ class CExpressions(Generator):
             assert isinstance(source, ClassType)
             holder = source.decl
             if not method.is_virtual or is_storage(source):
-                receiver = self.pointer(target.object)[0] if not self.is_owned(target.object) else self.expr(target.object)
+                receiver = (
+                    self.pointer(target.object)[0] if not self.is_owned(target.object) else self.expr(target.object)
+                )
             else:
                 receiver = self.expr(target.object, UNARY)
                 if not re.fullmatch(r"[\w.>-]+", receiver):
@@ -721,221 +532,20 @@ class CExpressions(Generator):
             current = current.base
         return root
 
-    # --- the standard library ---
-
     def _builtin(self, expr: Call) -> tuple[str, int]:
-        group, _, name = expr.builtin.partition(".")
-        handlers: dict[str, Callable[[Call, str], tuple[str, int]]] = {
-            "Math": self._math,
-            "BitConverter": self._bits,
-            "Console": self._print,
-            "string": self._string_method,
-            "enum": self._enum_method,
-            "array": self._array_method,
-        }
-        return handlers[group](expr, name)
+        raise NotImplementedError
 
-    def _math(self, expr: Call, name: str) -> tuple[str, int]:
-        if expr.builtin in ROUNDING:
-            return self._rounding(expr, "int64_t")
-        if isinstance(expr.type, Integer):
-            return self._integer_math(expr, name)
-        arguments = [self.expr(a) for a in expr.arguments]
-        self.includes.add("math.h")
-        if name in CLASSIFIERS:
-            return f"{CLASSIFIERS[name]}({arguments[0]})", POSTFIX
-        suffix = "f" if expr.type == FLOAT else ""
-        if name == "Clamp":
-            value, low, high = arguments
-            return f"fmin{suffix}(fmax{suffix}({value}, {low}), {high})", POSTFIX
-        function = "fabs" if name == "Abs" else MATH[name]
-        return f"{function}{suffix}({', '.join(arguments)})", POSTFIX
-
-    def _rounded(self, expr: Call) -> str:
-        """Return a rounded number that stays a floating-point one."""
-        self.includes.add("math.h")
-        argument = expr.arguments[0]
-        suffix = "f" if argument.type == FLOAT else ""
-        return f"{MATH[expr.builtin.partition('.')[2]]}{suffix}({self.expr(argument)})"
-
-    def _rounding(self, expr: Call, target: str) -> tuple[str, int]:
-        argument = expr.arguments[0]
-        name = expr.builtin.partition(".")[2]
-        self._include_type(target)
-        if name == "Truncate":
-            return f"({target}) {self.expr(argument, UNARY)}", UNARY
-        return f"({target}) {self._rounded(expr)}", UNARY
-
-    def _integer_math(self, expr: Call, name: str) -> tuple[str, int]:
-        arguments = ", ".join(self.expr(a) for a in expr.arguments)
-        if name == "Abs":
-            self.includes.add("stdlib.h")
-            return f"{'abs' if expr.type == INT else 'llabs'}({arguments})", POSTFIX
-        return f"{self.need_typed(name, SCALARS[expr.type])}({arguments})", POSTFIX
-
-    def _bits(self, expr: Call, name: str) -> tuple[str, int]:
-        union, source, result = BITS[name]
-        self.need(union)
-        target = {"FuFloatBits": (INT, FLOAT), "FuDoubleBits": (LONG, DOUBLE)}[union][source == "value"]
-        return f"(({union}) {{ .{source} = {self.coerce(expr.arguments[0], target)} }}).{result}", POSTFIX
-
-    def format_of(self, expr: Expr) -> tuple[str, str]:
-        """Return the conversion of `printf` for an expression, and the argument."""
-        if isinstance(expr.value, str):
-            return "%s", escape(expr.value)
-        if isinstance(expr.type, StringType):
-            return "%s", self.expr(expr)
-        if isinstance(expr.type, Floating):
-            return "%g", self.expr(expr)
-        if expr.type == LONG:
-            return "%lld", f"(long long) {self.expr(expr, UNARY)}"
-        if expr.type == NINT:
-            self.includes.add("stddef.h")
-            return "%td", f"(ptrdiff_t) {self.expr(expr, UNARY)}"
-        return "%d", self.expr(expr)
-
-    def _printf_parts(self, expr: Interpolated) -> tuple[str, list[str]]:
-        text = ""
-        arguments: list[str] = []
-        for part in expr.parts:
-            if isinstance(part, str):
-                text += escape(part)[1:-1].replace("%", "%%")
-                continue
-            conversion, argument = self.format_of(part.expr)
-            text += self._conversion(part, conversion)
-            arguments.append(argument)
-        return f'"{text}"', arguments
-
-    @staticmethod
-    def _conversion(part: Interpolation, conversion: str) -> str:
-        letter, digits = part.format[:1], part.format[1:]
-        width = str(part.width) if part.width else ""
-        length = conversion[1:-1]
-        if letter in ("D", "d"):
-            return f"%{width}{'.' + digits if digits else ''}{length}d"
-        if letter in ("X", "x"):
-            return f"%{width}{'.' + digits if digits else ''}{length}{letter}"
-        if letter:
-            return f"%{width}{'.' + digits if digits else ''}{letter if letter in 'Ee' else 'f'}"
-        return f"%{width}{conversion[1:]}"
+    def _builtin_member(self, expr: Name | Member, symbol: BuiltinMember) -> tuple[str, int]:
+        raise NotImplementedError
 
     def _interpolated(self, expr: Interpolated) -> tuple[str, int]:
-        if isinstance(expr.value, str):
-            return escape(expr.value), POSTFIX
-        text, arguments = self._printf_parts(expr)
-        return f"{self.need('FuString_Format')}({', '.join([text, *arguments])})", POSTFIX
+        raise NotImplementedError
 
-    def _print(self, expr: Call, name: str) -> tuple[str, int]:
-        self.includes.add("stdio.h")
-        stream = "stderr" if name.startswith("Error.") else "stdout"
-        newline = "\\n" if name.endswith("WriteLine") else ""
-        if not expr.arguments:
-            return (f"fputc('\\n', {stream})" if stream == "stderr" else "putchar('\\n')"), POSTFIX
-        argument = expr.arguments[0]
-        if isinstance(argument.value, str) or isinstance(argument, Literal):
-            text = argument.value if isinstance(argument.value, str) else str(argument.value)
-            if newline and stream == "stdout":
-                return f"puts({escape(text)})", POSTFIX
-            text += "\n" if newline else ""
-            return f"fputs({escape(text)}, {stream})", POSTFIX
-        printf = "printf(" if stream == "stdout" else "fprintf(stderr, "
-        if isinstance(argument, Interpolated):
-            text, arguments = self._printf_parts(argument)
-            return f"{printf}{', '.join([text[:-1] + newline + text[-1], *arguments])})", POSTFIX
-        conversion, value = self.format_of(argument)
-        if conversion == "%s" and stream == "stdout" and newline:
-            return f"puts({value})", POSTFIX
-        if conversion == "%s" and not newline:
-            return f"fputs({value}, {stream})", POSTFIX
-        return f'{printf}"{conversion}{newline}", {value})', POSTFIX
+    def _rounded(self, expr: Call) -> str:
+        raise NotImplementedError
 
-    def _string_method(self, expr: Call, name: str) -> tuple[str, int]:
-        assert isinstance(expr.target, Member)
-        text = self.expr(expr.target.object)
-        arguments = [self.expr(a) for a in expr.arguments]
-        if name == "Contains":
-            self.includes.add("string.h")
-            return f"strstr({text}, {arguments[0]}) != {self.null()}", EQUALITY
-        if name == "Substring":
-            start = self.expr(expr.arguments[0], ADD + 1)
-            text = self.expr(expr.target.object, ADD)
-            if len(arguments) == 1:
-                return f"{self.need('FuString_Copy')}({text} + {start})", POSTFIX
-            return f"{self.need('FuString_Substring')}({text} + {start}, {arguments[1]})", POSTFIX
-        if name in ("ToLower", "ToUpper"):
-            return self.unsupported(expr, name, "C"), POSTFIX
-        helper = self.need("FuString_ReplaceAll" if name == "Replace" else f"FuString_{name}")
-        return f"{helper}({', '.join([text, *arguments])})", POSTFIX
-
-    def _enum_method(self, expr: Call, name: str) -> tuple[str, int]:
-        assert isinstance(expr.target, Member)
-        if name == "FromInt":
-            assert isinstance(expr.type, EnumType)
-            return f"({self.type_name(expr.type.decl)}) {self.expr(expr.arguments[0], UNARY)}", UNARY
-        holder = expr.target.object
-        if name == "ToInt":
-            return f"(int) {self.expr(holder, UNARY)}", UNARY
-        flag = self.expr(expr.arguments[0], UNARY)
-        return f"(~{self.expr(holder, UNARY)} & {flag}) == 0", EQUALITY
-
-    def _array_method(self, expr: Call, name: str) -> tuple[str, int]:
-        assert isinstance(expr.target, Member)
-        holder = expr.target.object
-        type_ = holder.type
-        assert isinstance(type_, ArrayType)
-        element = type_.element
-        if name == "Contains" and isinstance(element, StringType):
-            self.includes.update(("stdbool.h", "string.h"))
-            self.helpers.setdefault("FuStrings_Contains", STRINGS_CONTAIN)
-            array = f"(const char *const *) {self.expr(holder, UNARY)}"
-            return f"FuStrings_Contains({array}, {type_.length}, {self.expr(expr.arguments[0])})", POSTFIX
-        if name == "Contains" and isinstance(element, (ClassType, ArrayType)):
-            return self.unsupported(expr, "Contains on an array of objects", "C"), POSTFIX
-        if name in ("Contains", "BinarySearch"):
-            value = self.coerce(expr.arguments[0], element, True)
-            array = self.expr(holder)
-            c_type = self.element_type(element)
-            if name == "Contains":
-                self.includes.add("stdbool.h")
-                return f"{self.need_typed(name, c_type)}({array}, {type_.length}, {value})", POSTFIX
-            part = [self.coerce(a, INT) for a in expr.arguments[1:]] or ["0", str(type_.length)]
-            return f"{self.need_typed('Search', c_type)}({', '.join([array, *part, value])})", POSTFIX
-        return self._bulk(expr, name, holder, element), POSTFIX
-
-    def _bulk(self, expr: Call, name: str, holder: Expr, element: Type) -> str:
-        """Return `CopyTo`, `Sort` or a `Fill` with zeros."""
-        size = f"sizeof({self.element_type(element)})"
-        if name == "CopyTo":
-            start, destination, to, count = expr.arguments
-            if is_dynamic(element) or is_storage(element) or element == STRING_STORAGE:
-                return self.unsupported(expr, "CopyTo of elements that are more than numbers or references", "C")
-            self.includes.add("string.h")
-            return f"memmove({self.at(destination, to)}, {self.at(holder, start)}, {self.times(count)} * {size})"
-        if name == "Sort":
-            compare = self.need_typed("Compare", self.element_type(element))
-            self.includes.add("stdlib.h")
-            if not expr.arguments:
-                assert isinstance(holder.type, ArrayType)
-                return f"qsort({self.expr(holder)}, {holder.type.length}, {size}, {compare})"
-            start, count = expr.arguments
-            return f"qsort({self.at(holder, start)}, {self.expr(count)}, {size}, {compare})"
-        assert name == "Fill"
-        self.includes.add("string.h")
-        array = self.expr(holder)
-        if len(expr.arguments) == 1:
-            return f"memset({array}, 0, sizeof({array}))"
-        start, count = expr.arguments[1:]
-        return f"memset({self.at(holder, start)}, 0, {self.times(count)} * {size})"
-
-    def times(self, count: Expr) -> str:
-        """Return a count to be multiplied by a size."""
-        return self.expr(count, PRECEDENCE["*"])
-
-    def at(self, array: Expr, start: Expr) -> str:
-        """Return a pointer to the element at an index."""
-        if start.value == 0:
-            return self.expr(array)
-        return f"{self.expr(array, ADD)} + {self.expr(start, ADD + 1)}"
+    def _rounding(self, expr: Call, target: str) -> tuple[str, int]:
+        raise NotImplementedError
 
 
 def introduces_virtual(decl: ClassDecl) -> bool:

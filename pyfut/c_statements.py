@@ -33,7 +33,8 @@ from pyfut.ast import (
     VarStmt,
     While,
 )
-from pyfut.c_expressions import CExpressions, has_side_effects, is_zero
+from pyfut.c_expressions import has_side_effects, is_zero
+from pyfut.c_library import CLibrary
 from pyfut.types import (
     BOOL,
     DOUBLE,
@@ -57,7 +58,7 @@ from pyfut.types import (
 from pyfut.walk import completes, has_own_break, statements_of, without_final_break
 
 
-class CStatements(CExpressions):
+class CStatements(CLibrary):
     """Turns statements into C."""
 
     jumps: list[tuple[str, int, str]]
@@ -299,10 +300,7 @@ class CStatements(CExpressions):
     # --- control flow ---
 
     def _if(self, stmt: If, keyword: str = "if") -> None:
-        if keyword == "if":
-            condition = self.expr(stmt.condition)
-        else:
-            condition = self._repeated(stmt.condition)
+        condition = self.expr(stmt.condition) if keyword == "if" else self._repeated(stmt.condition)
         nested = isinstance(stmt.on_true, (If, For, While, Foreach))
         self.controlled(f"{keyword} ({condition})", stmt.on_true, always_braces=nested and stmt.on_false is not None)
         if isinstance(stmt.on_false, If):
@@ -317,8 +315,11 @@ class CStatements(CExpressions):
             value = f" = {self.coerce(var.init, var.type)}" if var.init is not None else ""
             init = f"{self.declaration(var.type, self.var_name(var))}{value}"
             if is_storage(var.type) or is_dynamic(var.type) or var.type == STRING_STORAGE:
-                self.unsupported(stmt.condition or stmt.init.var.init or Name(stmt.position, ""),
-                                 f"'{var.type}' as a loop variable", "C")
+                self.unsupported(
+                    stmt.condition or stmt.init.var.init or Name(stmt.position, ""),
+                    f"'{var.type}' as a loop variable",
+                    "C",
+                )
         elif isinstance(stmt.init, ExprStmt):
             init = self._inline(stmt.init.expr)
         with self.guarded():
@@ -526,7 +527,7 @@ class CStatements(CExpressions):
             self.line(f"ptrdiff_t _start = {self.expr(start)};")
             self.line(f"ptrdiff_t _end = _start + {limit};")
             self.includes.add("stddef.h")
-            self.line(f"for (ptrdiff_t _i = _start; _i < _end; _i++)")
+            self.line("for (ptrdiff_t _i = _start; _i < _end; _i++)")
             self.line(f"\t{self.expr(holder, 15)}[_i] = {text};")
         else:
             self.line(f"for ({counter} _i = 0; _i < {limit}; _i++)")

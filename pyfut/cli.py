@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyfut import __version__
 from pyfut.ast import Program
-from pyfut.errors import Diagnostics
+from pyfut.errors import Diagnostics, Position
 from pyfut.generate_c import CGenerator
 from pyfut.generate_python import PythonGenerator
 from pyfut.parser import Parser
@@ -111,20 +111,21 @@ def expand_output(output: str, language: str) -> list[str]:
 
 def read_program(options: Options, diagnostics: Diagnostics) -> Program:
     """Parse all files and check the program."""
-    program = Program()
+    program = Program(directories=options.directories)
     symbols = frozenset(options.symbols)
     for emitted, paths in ((False, options.references), (True, options.inputs)):
         for path in paths:
             try:
                 text = Path(path).read_bytes().decode("utf-8-sig")
             except UnicodeDecodeError as error:
-                diagnostics.messages.append(f"{path}: ERROR: Invalid UTF-8: {error.reason}")
+                line = error.object.count(b"\n", 0, error.start) + 1
+                diagnostics.error(Position(path, line), "Invalid UTF-8")
                 continue
             except OSError as error:
-                diagnostics.messages.append(f"{path}: ERROR: {error.strerror}")
+                diagnostics.error(Position(path, 0), error.strerror or "Cannot be read")
                 continue
             Parser(path, text.replace("\r\n", "\n"), symbols, diagnostics, program, emitted).parse()
-    if not diagnostics.messages:
+    if not diagnostics.errors:
         Analyzer(program, diagnostics).analyze()
     return program
 
@@ -182,10 +183,10 @@ def main(arguments: list[str]) -> int:
     diagnostics = Diagnostics()
     program = read_program(options, diagnostics)
     files: dict[str, str] = {}
-    if not diagnostics.messages:
+    if not diagnostics.errors:
         files = generate(options, program, diagnostics)
-    if diagnostics.messages:
-        for message in diagnostics.messages:
+    if diagnostics.errors:
+        for message in diagnostics.lines():
             print(message, file=sys.stderr)
         return FAILURE
     try:

@@ -67,16 +67,17 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 def fold_binary(operator: str, left: Value, right: Value) -> Value:
     """Return the value of a binary operation, None where it is not known or not defined."""
     if isinstance(left, bool) and isinstance(right, bool):
-        table = {"&&": left and right, "||": left or right, "&": left & right, "|": left | right, "^": left ^ right}
-        table.update({"==": left == right, "!=": left != right})
-        return table.get(operator)
+        both, either = left and right, left or right
+        table = {"&&": both, "&": both, "||": either, "|": either, "^": left != right, "!=": left != right}
+        return left == right if operator == "==" else table.get(operator)
     if isinstance(left, EnumValue) and isinstance(right, EnumValue):
         if operator in ("==", "!="):
             return (left.number == right.number) == (operator == "==")
         return ARITHMETIC[operator](left.number, right.number) if operator in ("|", "&", "^") else None
     if isinstance(left, str) and isinstance(right, str):
-        texts = {"+": left + right, "==": left == right, "!=": left != right}
-        return texts.get(operator)
+        if operator == "+":
+            return left + right
+        return (left == right) == (operator == "==") if operator in ("==", "!=") else None
     if isinstance(left, bool) or isinstance(right, bool):
         return None
     if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
@@ -186,5 +187,3 @@ def fold_index(collection: Value, index: Value) -> Value:
     if isinstance(collection, list) and 0 <= index < len(collection):
         return collection[index]
     return None
-
-

@@ -1,6 +1,8 @@
-"""Types, names, mutability and compile-time values of expressions."""
+"""Types, names and compile-time values of expressions."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from pyfut import builtins
 from pyfut.ast import (
@@ -19,7 +21,6 @@ from pyfut.ast import (
     FieldInit,
     Index,
     Interpolated,
-    Interpolation,
     Is,
     Literal,
     Member,
@@ -28,7 +29,7 @@ from pyfut.ast import (
     New,
     ObjectInit,
     Postfix,
-    Program,
+    Resource,
     Select,
     Symbol,
     TypeNode,
@@ -38,12 +39,13 @@ from pyfut.ast import (
     Visibility,
 )
 from pyfut.constants import PureCall, fold_binary, fold_index, fold_unary, integer_type
-from pyfut.errors import Diagnostics, Position
+from pyfut.conversions import ConversionChecker
+from pyfut.errors import Position
 from pyfut.types import (
     BOOL,
+    BYTE,
     DOUBLE,
     ERROR,
-    FLOAT,
     INT,
     LONG,
     NAMED_TYPES,
@@ -68,194 +70,8 @@ from pyfut.types import (
 )
 
 
-class ExpressionChecker:
+class ExpressionChecker(ConversionChecker):
     """Checks expressions in the context of a class and, usually, of a method."""
-
-    def __init__(self, program: Program, diagnostics: Diagnostics) -> None:
-        self.diagnostics = diagnostics
-        self.program = program
-        self.globals: dict[str, ClassDecl | EnumDecl] = {}
-        self.owner: ClassDecl | None = None
-        self.method: MethodDecl | None = None
-        self.scopes: list[dict[str, Var | ConstDecl]] = []
-        self.uses: set[Symbol] = set()
-        self.conditional = ""
-        """The operator whose right side is being checked: `++` and `--` are not allowed there."""
-
-    def error(self, position: Position, message: str) -> Type:
-        """Record an error and return the type of an erroneous expression."""
-        self.diagnostics.error(position, message)
-        return ERROR
-
-    # --- to be provided by the semantic analysis of declarations ---
-
-    def resolve_type(self, node: TypeNode) -> Type:
-        """Return the type written as `node`."""
-        raise NotImplementedError
-
-    def resolve_const(self, const: ConstDecl) -> None:
-        """Determine the type and the value of a constant."""
-        raise NotImplementedError
-
-    def library_call(self, expr: Call, target: Member) -> Type | None:
-        """Check a call of a method of the standard library; None if it is not one."""
-        raise NotImplementedError
-
-    def check_format(self, part: Interpolation) -> None:
-        """Check an expression inside an interpolated string."""
-        raise NotImplementedError
-
-    # --- conversions ---
-
-    @staticmethod
-    def describe(expr: Expr) -> str:
-        """Name an expression in a message: its value if it is an integer constant, otherwise its type."""
-        if isinstance(expr.value, int) and not isinstance(expr.value, bool) and is_numeric(expr.type):
-            return str(expr.value)
-        if isinstance(expr.value, bool):
-            return "bool"
-        return str(expr.type)
-
-    def effective(self, expr: Expr) -> Type:
-        """Return the type, turning a storage into the kind of reference that may be taken to it."""
-        if is_storage(expr.type):
-            return with_kind(expr.type, Kind.READ if self.why_read_only(expr) else Kind.WRITE)
-        return expr.type
-
-    def convert(self, expr: Expr, target: Type, is_argument: bool = False) -> None:
-        """Check that `expr` may be assigned to `target`; an argument may be a new string."""
-        if isinstance(expr, Select):
-            self.convert(expr.on_true, target, is_argument)
-            self.convert(expr.on_false, target, is_argument)
-            return
-        if ERROR in (expr.type, target):
-            return
-        where = expr.position
-        if is_reference(target) and target.kind is not Kind.DYNAMIC and self._leaks(expr):
-            noun = "array" if isinstance(target, ArrayType) else "object"
-            owner = with_kind(target, Kind.DYNAMIC)
-            self.error(where, f"Dynamically allocated {noun} must be assigned to a '{owner}' reference")
-        elif isinstance(target, StringType) and not target.storage and expr.type == STRING_STORAGE:
-            if not is_argument and not isinstance(expr, (Name, Member, Index)):
-                self.error(where, "New string must be assigned to 'string()'")
-        elif is_reference(target) and is_storage(expr.type) and isinstance(expr, Call):
-            self.error(where, f"Returned object must be assigned to '{expr.type}'")
-        elif not self._convertible(expr, self.effective(expr), target):
-            self.error(where, f"Cannot convert '{self.describe(expr)}' to '{target}'")
-
-    @staticmethod
-    def _leaks(expr: Expr) -> bool:
-        return isinstance(expr, New)
-
-    def _convertible(self, expr: Expr, source: Type, target: Type) -> bool:
-        if source == NULL:
-            return target.nullable
-        if isinstance(target, Integer):
-            if not isinstance(source, Integer):
-                return False
-            checked = target not in (INT, LONG, NINT) and isinstance(expr.value, int)
-            return not checked or target.minimum <= self._int(expr.value) <= target.maximum
-        if isinstance(target, Floating):
-            return is_numeric(source)
-        if isinstance(target, StringType):
-            return isinstance(source, StringType)
-        if isinstance(target, ClassType):
-            return (
-                isinstance(source, ClassType)
-                and source.decl.derives_from(target.decl)
-                and self._kind_fits(source.kind, target.kind)
-            )
-        if isinstance(target, ArrayType):
-            return (
-                isinstance(source, ArrayType)
-                and self._same_element(source.element, target.element)
-                and self._kind_fits(source.kind, target.kind)
-            )
-        return source == target
-
-    @staticmethod
-    def _int(value: Value) -> int:
-        assert isinstance(value, int)
-        return value
-
-    @staticmethod
-    def _kind_fits(source: Kind, target: Kind) -> bool:
-        allowed = {
-            Kind.READ: (Kind.READ,),
-            Kind.WRITE: (Kind.READ, Kind.WRITE),
-            Kind.DYNAMIC: (Kind.READ, Kind.WRITE, Kind.DYNAMIC),
-            Kind.STORAGE: (Kind.READ, Kind.WRITE, Kind.STORAGE),
-        }
-        return target in allowed[source]
-
-    @staticmethod
-    def _weaker(first: Kind, second: Kind) -> Kind:
-        """Return the kind of reference that both can be converted to."""
-        return min(first, second, key=[Kind.READ, Kind.WRITE, Kind.DYNAMIC].index)
-
-    def _same_element(self, source: Type, target: Type) -> bool:
-        if isinstance(source, ArrayType) and isinstance(target, ArrayType) and source.kind == target.kind:
-            return source.length == target.length and self._same_element(source.element, target.element)
-        if isinstance(source, ClassType) and isinstance(target, ClassType):
-            return source.decl is target.decl and self._kind_fits(source.kind, target.kind)
-        if isinstance(source, StringType) and isinstance(target, StringType):
-            return source.storage == target.storage
-        return source == target
-
-    # --- mutability ---
-
-    def why_read_only(self, expr: Expr) -> str:
-        """Say why what is stored at `expr` cannot be modified; empty if it can."""
-        if isinstance(expr, Member) and isinstance(expr.symbol, FieldDecl):
-            return self._why_member(expr)
-        if isinstance(expr, Name):
-            return self._why_name(expr)
-        if isinstance(expr, Index):
-            inner = expr.object.type
-            if is_reference(inner):
-                read_only = inner.kind is Kind.READ
-                return "Cannot modify collection through a read-only reference" if read_only else ""
-            return self.why_read_only(expr.object) if is_storage(inner) else "Cannot modify this"
-        if isinstance(expr, Select):
-            return self.why_read_only(expr.on_true) or self.why_read_only(expr.on_false)
-        if isinstance(expr, (Call, Literal)) and is_storage(expr.type):
-            return ""
-        return "Cannot modify this"
-
-    def _why_name(self, expr: Name) -> str:
-        if isinstance(expr.symbol, Var):
-            if not expr.symbol.is_foreach:
-                return ""
-            return "" if is_storage(expr.type) else "Cannot assign a foreach iteration variable"
-        if isinstance(expr.symbol, FieldDecl):
-            mutator = self.method is not None and self.method.mutator
-            return "" if mutator else "Cannot modify field in a non-mutating method"
-        return "Cannot modify this"
-
-    def _why_member(self, expr: Member) -> str:
-        holder = expr.object.type
-        if is_reference(holder):
-            return "Cannot modify field through a read-only reference" if holder.kind is Kind.READ else ""
-        return self.why_read_only(expr.object)
-
-    def modify(self, target: Expr) -> None:
-        """Check that `target` may be assigned."""
-        if target.type == ERROR:
-            return
-        symbol = target.symbol if isinstance(target, (Name, Member)) else None
-        if not isinstance(target, (Name, Member, Index)) or isinstance(symbol, BuiltinMember):
-            self.error(target.position, "Cannot modify this")
-            return
-        if isinstance(symbol, Var):
-            symbol.is_assigned = True
-            if symbol.is_foreach:
-                self.error(target.position, "Cannot assign a foreach iteration variable")
-            return
-        reason = self.why_read_only(target)
-        if reason:
-            self.error(target.position, reason)
-
-    # --- expressions ---
 
     def check(self, expr: Expr) -> Type:
         """Determine and return the type of `expr`."""
@@ -267,6 +83,8 @@ class ExpressionChecker:
         type_ = self.check(expr)
         if type_ == TYPE_NAME:
             expr.type = self.error(expr.position, f"'{self._spell(expr)}' is not an expression")
+        elif isinstance(expr, (Name, Member)) and isinstance(expr.symbol, MethodDecl):
+            self.error(expr.position, f"Method '{expr.name}' must be called")
         return expr.type
 
     @staticmethod
@@ -305,9 +123,23 @@ class ExpressionChecker:
             return self._is(expr)
         if isinstance(expr, Interpolated):
             return self._interpolated(expr)
+        if isinstance(expr, Resource):
+            return self._resource(expr)
         if isinstance(expr, (Aggregate, ObjectInit)):
             return self.error(expr.position, "Invalid expression")
         raise AssertionError(type(expr))
+
+    def _resource(self, expr: Resource) -> Type:
+        self.value_of(expr.name)
+        name = expr.name.value
+        if not isinstance(name, str):
+            return self.error(expr.position, "Resource name must be a string")
+        for directory in [*self.program.directories, "."]:
+            path = Path(directory) / name
+            if path.is_file():
+                expr.content = path.read_bytes()
+                return ArrayType(BYTE, Kind.STORAGE, len(expr.content))
+        return self.error(expr.position, f"Resource '{name}' not found")
 
     @staticmethod
     def _literal(expr: Literal) -> Type:
@@ -350,9 +182,7 @@ class ExpressionChecker:
             self._check_visible(symbol, expr.position, None)
             static = isinstance(symbol, MethodDecl) and symbol.is_static
             if not static and (self.method is None or self.method.is_static):
-                return self.error(
-                    expr.position, f"Cannot use instance member '{expr.name}' from static context"
-                )
+                return self.error(expr.position, f"Cannot use instance member '{expr.name}' from static context")
         elif isinstance(symbol, ConstDecl) and symbol.method is None:
             self._check_visible(symbol, expr.position, None)
         if isinstance(symbol, Var):
@@ -458,9 +288,7 @@ class ExpressionChecker:
             expr.symbol = member
             self._check_visible(member, expr.position, holder)
             if isinstance(member, FieldDecl) or (isinstance(member, MethodDecl) and not member.is_static):
-                return self.error(
-                    expr.position, f"Cannot use instance member '{expr.name}' without an object"
-                )
+                return self.error(expr.position, f"Cannot use instance member '{expr.name}' without an object")
             return self._symbol_type(expr, member)
         assert isinstance(holder, BuiltinName)
         return self._builtin_member(expr, holder.name)
@@ -481,7 +309,8 @@ class ExpressionChecker:
     def _check_visible(
         self, member: FieldDecl | ConstDecl | MethodDecl, position: Position, holder: ClassDecl | None
     ) -> None:
-        if member.visibility is Visibility.PRIVATE and member.owner is not self.owner:
+        owners = (self.owner, holder or self.owner)
+        if member.visibility is Visibility.PRIVATE and owners != (member.owner, member.owner):
             self.error(position, f"Cannot access private member '{member.name}'")
         elif member.visibility is Visibility.PROTECTED:
             derived = self.owner is not None and (holder or self.owner).derives_from(self.owner)
@@ -589,7 +418,12 @@ class ExpressionChecker:
         target = DOUBLE if operator in ("+", "-", "*", "/") else INT
         if not self._both_numeric(expr, target):
             return ERROR
-        if operator in ("/", "%") and expr.right.value == 0 and isinstance(left, Integer) and isinstance(right, Integer):
+        if (
+            operator in ("/", "%")
+            and expr.right.value == 0
+            and isinstance(left, Integer)
+            and isinstance(right, Integer)
+        ):
             return self.error(expr.position, "Division by zero" if operator == "/" else "Mod zero")
         if isinstance(expr.value, int):
             return integer_type(expr.value)
@@ -612,9 +446,7 @@ class ExpressionChecker:
     def _equality(self, expr: Binary) -> Type:
         left, right = expr.left.type, expr.right.type
         if not self._comparable(left, right):
-            self.error(
-                expr.position, f"Cannot compare '{self.describe(expr.left)}' with '{self.describe(expr.right)}'"
-            )
+            self.error(expr.position, f"Cannot compare '{self.describe(expr.left)}' with '{self.describe(expr.right)}'")
         return BOOL
 
     @staticmethod
@@ -635,7 +467,7 @@ class ExpressionChecker:
             return left.decl.derives_from(right.decl) or right.decl.derives_from(left.decl)
         if isinstance(left, ArrayType) and isinstance(right, ArrayType):
             return left.element == right.element and not (is_storage(left) and is_storage(right))
-        return left == right and left in (BOOL,) or (isinstance(left, EnumType) and left == right)
+        return (left == right and left in (BOOL,)) or (isinstance(left, EnumType) and left == right)
 
     def _select(self, expr: Select) -> Type:
         self.boolean(expr.condition)
@@ -660,8 +492,9 @@ class ExpressionChecker:
             if common is not None:
                 return ClassType(common, self._weaker(true_kind.kind, false_kind.kind))
         if isinstance(true_kind, ArrayType) and isinstance(false_kind, ArrayType):
+            kind = self._weaker(true_kind.kind, false_kind.kind)
             if true_kind.element == false_kind.element:
-                return with_kind(true_kind, self._weaker(true_kind.kind, false_kind.kind))
+                return with_kind(true_kind, kind)
         if on_true == on_false:
             return on_true
         true_text, false_text = self.describe(expr.on_true), self.describe(expr.on_false)
@@ -726,9 +559,7 @@ class ExpressionChecker:
                 return self.error(written.position, "Invalid argument to new")
             self.value_of(length)
             self.convert(length, LONG)
-            inner = TypeNode(
-                written.position, written.name, written.storage, written.marks, written.brackets[1:]
-            )
+            inner = TypeNode(written.position, written.name, written.storage, written.marks, written.brackets[1:])
             element = self.resolve_type(inner)
             self._instantiate_elements(element, written.position)
             return ERROR if element == ERROR else ArrayType(element, Kind.DYNAMIC)
@@ -774,9 +605,7 @@ class ExpressionChecker:
             return BOOL
         assert isinstance(source, ClassType)
         if not isinstance(decl, ClassDecl) or expr.written.brackets:
-            return self.error(
-                expr.position, "Right hand side of the 'is' operator must be a class name"
-            )
+            return self.error(expr.position, "Right hand side of the 'is' operator must be a class name")
         if expr.written.storage:
             return self.error(expr.position, "'is' with non-reference type")
         left = self._spell(expr.object)
@@ -874,9 +703,7 @@ class ExpressionChecker:
             return
         if isinstance(target, Name) or (isinstance(target.object, Name) and target.object.name == "base"):
             if self.method is not None and not self.method.mutator:
-                self.error(
-                    expr.position, f"Cannot call mutating method '{symbol.name}' from a non-mutating method"
-                )
+                self.error(expr.position, f"Cannot call mutating method '{symbol.name}' from a non-mutating method")
             return
         holder = self.effective(target.object)
         if isinstance(holder, ClassType) and holder.kind is Kind.READ:
@@ -897,9 +724,7 @@ class ExpressionChecker:
             if self.method is None:
                 self.error(expr.position, f"Cannot call method '{symbol.name}' here because it is marked 'throws'")
             elif not self.may_throw(thrown.name):
-                self.error(
-                    expr.position, f"Method marked 'throws {thrown.name}' called from a method without it"
-                )
+                self.error(expr.position, f"Method marked 'throws {thrown.name}' called from a method without it")
 
     def may_throw(self, exception: str) -> bool:
         """Whether the current method declares the exception class or one of its bases."""

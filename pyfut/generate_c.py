@@ -556,8 +556,9 @@ class CGenerator(CStatements):
         self.depth += 1
         self.method = method
         self.temporaries = self.labels = 0
-        self.cleanups = [[f"{self.need('FuShared_Release')}({self.var_name(p)});"
-                          for p in method.parameters if is_dynamic(p.type)]]
+        self.cleanups = [
+            [f"{self.need('FuShared_Release')}({self.var_name(p)});" for p in method.parameters if is_dynamic(p.type)]
+        ]
         self.cleanups[0] += [f"free({self.var_name(p)});" for p in method.parameters if p.type == STRING_STORAGE]
         statements = statements_of(method.body)
         for line in prologue:
@@ -643,5 +644,3 @@ class CGenerator(CStatements):
                 self.line()
                 self._method_doc(method)
                 self.line(f"{self._signature(method, self.method_name(method))};")
-
-

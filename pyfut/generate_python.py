@@ -111,6 +111,10 @@ class PythonGenerator(PythonExpressions):
             self._separate()
             for line in HELPERS[helper]:
                 self.line(line)
+        if self.resources:
+            self._separate()
+        for name, content in self.resources.items():
+            self.line(f"{name} = {content!r}")
         return "\n".join(self.lines + body) + "\n"
 
     def _separate(self) -> None:
@@ -399,8 +403,9 @@ class PythonGenerator(PythonExpressions):
         return "condition_"
 
     def _if(self, stmt: If, keyword: str) -> None:
-        self.line(f"{keyword} {self._condition(stmt.condition)}:" if keyword == "if" else
-                  f"elif {self.expr(stmt.condition)}:")
+        self.line(
+            f"{keyword} {self._condition(stmt.condition)}:" if keyword == "if" else f"elif {self.expr(stmt.condition)}:"
+        )
         self._suite(statements_of(stmt.on_true))
         on_false = stmt.on_false
         if isinstance(on_false, If) and not self.needs_statements(on_false.condition):

@@ -6,15 +6,18 @@ import re
 from dataclasses import dataclass
 
 from pyfut.errors import Diagnostics, Position
+from pyfut.naming import words
 
-KEYWORDS = frozenset(
-    "abstract assert base break case class const continue default do else enum false for foreach if in internal is"
-    " lock new null override protected public return sealed static switch this throw throws true virtual void when"
-    " while".split()
+KEYWORDS = words(
+    "abstract assert base break case class const continue default do else enum false for foreach if"
+    " in internal is lock new null override protected public return sealed static switch this throw"
+    " throws true virtual void when while"
 )
 OPERATORS = sorted(
-    "+ - * / % & | ^ ~ ! = == != < <= > >= << >> && || ++ -- += -= *= /= %= &= |= ^= <<= >>= ? : ; , . ( ) [ ] { }"
-    " => #".split(),
+    words(
+        "+ - * / % & | ^ ~ ! = == != < <= > >= << >> && || ++ -- += -= *= /= %= &= |= ^= <<= >>= ? : ; , ."
+        " ( ) [ ] { } => #"
+    ),
     key=len,
     reverse=True,
 )

@@ -24,3 +24,8 @@ def escape(text: str) -> str:
     """Return a string literal that means the same in C and in Python."""
     table = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
     return '"' + "".join(table.get(c, c) for c in text) + '"'
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())

@@ -1,4 +1,4 @@
-"""Tokens to the syntax tree."""
+"""Tokens to the syntax tree: declarations and statements."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from pyfut.ast import (
     Aggregate,
     Assert,
     Assign,
-    Binary,
     Block,
-    Bracket,
     Break,
-    Call,
     Case,
     ClassDecl,
     ConstDecl,
@@ -22,124 +19,41 @@ from pyfut.ast import (
     Expr,
     ExprStmt,
     FieldDecl,
-    FieldInit,
     For,
     Foreach,
     If,
-    Index,
-    Interpolated,
-    Interpolation,
-    Is,
     Literal,
-    Member,
     MethodDecl,
-    Name,
     NativeMember,
     NativeStmt,
-    New,
     ObjectInit,
-    Postfix,
     Program,
     Return,
-    Select,
     Stmt,
     Switch,
     Throw,
     Throws,
     TypeNode,
-    Unary,
     Var,
     VarStmt,
     Visibility,
     While,
 )
-from pyfut.errors import Diagnostics, Position, SyntaxFailure
-from pyfut.lexer import Lexer, Token
-
-GENERIC_TYPES = frozenset(
-    "List Queue Stack HashSet SortedSet Dictionary SortedDictionary OrderedDictionary PriorityQueue".split()
-)
-BINARY_LEVELS = (
-    ("||",),
-    ("&&",),
-    ("|",),
-    ("^",),
-    ("&",),
-    ("==", "!="),
-    ("<", "<=", ">", ">=", "is"),
-    ("<<", ">>"),
-    ("+", "-"),
-    ("*", "/", "%"),
-)
-ASSIGNMENTS = frozenset("= += -= *= /= %= &= |= ^= <<= >>=".split())
-VISIBILITIES = {"public": Visibility.PUBLIC, "internal": Visibility.INTERNAL, "protected": Visibility.PROTECTED}
-CALL_TYPES = ("static", "abstract", "virtual", "override", "sealed")
+from pyfut.errors import Diagnostics, ParseError, Position
+from pyfut.parse_expressions import ASSIGNMENTS, CALL_TYPES, VISIBILITIES, ExpressionParser
 
 
-class Parser:
+class Parser(ExpressionParser):
     """Parses one file into a program."""
 
     def __init__(
         self, file: str, text: str, symbols: frozenset[str], diagnostics: Diagnostics, program: Program, emitted: bool
     ) -> None:
-        self.file = file
-        self.diagnostics = diagnostics
+        super().__init__(file, text, symbols, diagnostics)
         self.program = program
         self.emitted = emitted
-        self.tokens = Lexer(file, text, symbols, diagnostics).tokens()
-        self.at = 0
         self.loops: list[str] = []
         """The enclosing "loop" and "switch" statements."""
-
-    # --- tokens ---
-
-    @property
-    def token(self) -> Token:
-        """The token to be read next."""
-        return self.tokens[self.at]
-
-    @property
-    def position(self) -> Position:
-        """The place of the token to be read next."""
-        return self.token.position
-
-    def see(self, text: str) -> bool:
-        """Whether the next token is the operator or keyword `text`."""
-        return self.token.text == text and self.token.kind in ("op", "keyword")
-
-    def eat(self, text: str) -> bool:
-        """Skip the operator or keyword if it comes next."""
-        if self.see(text):
-            self.at += 1
-            return True
-        return False
-
-    def fail(self, message: str) -> SyntaxFailure:
-        """Record an error at the next token and return the exception to be raised."""
-        self.diagnostics.error(self.position, message)
-        return SyntaxFailure()
-
-    def expect(self, text: str) -> None:
-        """Skip an operator or keyword that must come next."""
-        if not self.eat(text):
-            raise self.fail(f"Expected '{text}', got {self.token}")
-
-    def identifier(self) -> str:
-        """Read an identifier."""
-        if self.token.kind != "id":
-            raise self.fail(f"Expected identifier, got {self.token}")
-        self.at += 1
-        return self.tokens[self.at - 1].text
-
-    def doc(self) -> list[str]:
-        """Read a documentation comment, if there is one."""
-        if self.token.kind == "doc":
-            self.at += 1
-            lines = self.tokens[self.at - 1].lines or []
-            if "\n".join(lines).count("`") % 2:
-                self.diagnostics.error(self.tokens[self.at - 1].position, "Unterminated code in documentation comment")
-            return lines
-        return []
 
     # --- declarations ---
 
@@ -148,7 +62,7 @@ class Parser:
         while self.token.kind != "eof":
             try:
                 self._top_level()
-            except SyntaxFailure:
+            except ParseError:
                 self._resume(("class", "enum", "public", "static", "abstract", "sealed"))
 
     def _resume(self, starters: tuple[str, ...]) -> None:
@@ -178,7 +92,7 @@ class Parser:
         if not self.see("class"):
             self.at += self.token.kind != "eof"
             self.diagnostics.error(self.tokens[self.at - 1].position, "Expected class or enum")
-            raise SyntaxFailure
+            raise ParseError
         self._class(doc, public, modifier)
 
     def _enum(self, doc: list[str], public: bool) -> None:
@@ -215,7 +129,7 @@ class Parser:
                 raise self.fail("Expected '}', got end-of-file")
             try:
                 self._member(decl)
-            except SyntaxFailure:
+            except ParseError:
                 self._resume_member()
 
     def _resume_member(self) -> None:
@@ -253,14 +167,14 @@ class Parser:
         call_type = next((c for c in CALL_TYPES if self.eat(c)), "")
         if call_type and visibility is Visibility.PRIVATE and call_type not in ("static", "sealed"):
             self.diagnostics.error(call_position, f"Private method cannot be {call_type}")
-        if self.token.text == owner.name and self.tokens[self.at + 1].text == "(":
+        if self._at_constructor(owner):
             self._constructor(owner, visibility, call_type, doc)
             return
         written = self.type()
         position = self.position
         if self.see("(") or (self.see("{") and written.storage):
             self.diagnostics.error(written.position, "Method with no return type")
-            raise SyntaxFailure
+            raise ParseError
         name = self.identifier()
         if self.see("(") or (self.see("!") and call_type != "static"):
             self._method(owner, visibility, call_type, call_position, written, name, doc)
@@ -272,6 +186,12 @@ class Parser:
         init = self.initializer()
         self.expect(";")
         owner.members.append(FieldDecl(position, owner, visibility, name, written, init, doc))
+
+    def _at_constructor(self, owner: ClassDecl) -> bool:
+        """Whether `Name(` follows, but not the storage type `Name()` of a member."""
+        if self.token.text != owner.name or self.tokens[self.at + 1].text != "(":
+            return False
+        return self.tokens[self.at + 2].text != ")" or self.tokens[self.at + 3].kind not in ("id", "native")
 
     def initializer(self) -> Expr | None:
         """Read `= value` or `= { Field = value }`, if present."""
@@ -380,65 +300,6 @@ class Parser:
         parameter.is_parameter = True
         return parameter
 
-    # --- types ---
-
-    def type(self) -> TypeNode:
-        """Read a type."""
-        position = self.position
-        if self.see("void"):
-            self.at += 1
-            return TypeNode(position, "void")
-        name = self.identifier()
-        if name in GENERIC_TYPES and self.see("<"):
-            self.diagnostics.unsupported(position, name)
-            self._skip_type_arguments()
-            name = ""
-        node = TypeNode(position, name)
-        if self.eat("("):
-            if not self.see(")"):
-                raise self.fail("Expected empty parentheses for storage type")
-            self.at += 1
-            node.storage = True
-        node.marks = self._marks()
-        while self.see("["):
-            bracket = self.position
-            self.at += 1
-            length = None if self.see("]") else self.expression()
-            self.expect("]")
-            node.brackets.append(Bracket(bracket, length, self._marks()))
-        return node
-
-    def _skip_type_arguments(self) -> None:
-        depth = 0
-        while self.token.kind != "eof":
-            depth += {"<": 1, ">": -1, ">>": -2}.get(self.token.text, 0)
-            self.at += 1
-            if depth <= 0:
-                return
-
-    def _marks(self) -> str:
-        marks = ""
-        while self.token.kind == "op" and self.token.text in ("!", "#", "?"):
-            marks += self.token.text
-            self.at += 1
-        return marks
-
-    def _try_type(self) -> TypeNode | None:
-        """Read a type if it is followed by a name, as in a definition of a variable."""
-        start, errors = self.at, len(self.diagnostics.messages)
-        try:
-            node = self.type()
-            if self.token.kind in ("id", "string"):
-                return node
-        except SyntaxFailure:
-            pass
-        generic = self.tokens[start].text in GENERIC_TYPES
-        if generic and len(self.diagnostics.messages) > errors:
-            raise SyntaxFailure
-        self.at = start
-        del self.diagnostics.messages[errors:]
-        return None
-
     # --- statements ---
 
     def block(self) -> Block:
@@ -456,7 +317,7 @@ class Parser:
             start = self.at
             try:
                 statements.append(self.statement())
-            except SyntaxFailure:
+            except ParseError:
                 self._resume_statement(start)
         return statements
 
@@ -573,7 +434,7 @@ class Parser:
         self.expect("(")
         if self.eat("("):
             self.diagnostics.unsupported(position, "foreach over a dictionary")
-            raise SyntaxFailure
+            raise ParseError
         written = self.type()
         var = Var(self.position, self.identifier(), written, None, [])
         var.is_foreach = True
@@ -627,7 +488,7 @@ class Parser:
             start = self.at
             try:
                 body.append(self.statement())
-            except SyntaxFailure:
+            except ParseError:
                 self._resume_statement(start)
         if not body:
             self.diagnostics.error(self.position, f"'{label}' must end with 'break', 'continue', 'return' or 'throw'")
@@ -664,148 +525,4 @@ class Parser:
 
     def _lock(self, position: Position) -> Stmt:
         self.diagnostics.unsupported(position, "lock")
-        raise SyntaxFailure
-
-    # --- expressions ---
-
-    def expression(self) -> Expr:
-        """Read an expression without an assignment."""
-        condition = self._binary(0)
-        position = self.position
-        if self.eat("?"):
-            on_true = self.expression()
-            self.expect(":")
-            return Select(position, condition, on_true, self.expression())
-        return condition
-
-    def _binary(self, level: int) -> Expr:
-        if level == len(BINARY_LEVELS):
-            return self._unary()
-        left = self._binary(level + 1)
-        while any(self.see(operator) for operator in BINARY_LEVELS[level]):
-            position, operator = self.position, self.token.text
-            self.at += 1
-            if operator == "is":
-                written = self.type()
-                variable = None
-                if self.token.kind == "id":
-                    variable = Var(self.position, self.identifier(), written, None, [])
-                left = Is(position, left, written, variable)
-            else:
-                left = Binary(position, operator, left, self._binary(level + 1))
-        return left
-
-    def _unary(self) -> Expr:
-        position, text = self.position, self.token.text
-        if self.token.kind == "op" and text in ("-", "~", "!", "++", "--"):
-            self.at += 1
-            return Unary(position, text, self._unary())
-        if self.eat("new"):
-            written = self.type()
-            if self.see("{"):
-                return New(position, written, self._field_inits())
-            return self._postfix(New(position, written, []))
-        return self._postfix(self._primary())
-
-    def _field_inits(self) -> list[FieldInit]:
-        self.expect("{")
-        inits: list[FieldInit] = []
-        while not self.see("}"):
-            position = self.position
-            name = self.identifier()
-            if not self.eat("="):
-                raise self.fail(f"Expected '=', got {self.token}")
-            inits.append(FieldInit(position, name, self.expression()))
-            if not self.eat(","):
-                break
-        self.expect("}")
-        return inits
-
-    def _postfix(self, expr: Expr) -> Expr:
-        while True:
-            position = self.position
-            if self.eat("."):
-                expr = Member(position, expr, self.identifier())
-            elif self.eat("["):
-                expr = Index(position, expr, self.expression())
-                self.expect("]")
-            elif self.eat("("):
-                expr = self._call(position, expr)
-            elif self.see("++") or self.see("--"):
-                expr = Postfix(position, self.token.text, expr)
-                self.at += 1
-            elif self.see("!"):
-                raise self.fail("Unexpected '!'")
-            else:
-                return expr
-
-    def _call(self, position: Position, target: Expr) -> Expr:
-        arguments: list[Expr] = []
-        if not self.see(")"):
-            arguments.append(self._argument())
-            while self.eat(","):
-                arguments.append(self._argument())
-        self.expect(")")
-        if not isinstance(target, (Name, Member)):
-            self.diagnostics.error(position, "Expected a method")
-            raise SyntaxFailure
-        return Call(position, target, arguments)
-
-    def _argument(self) -> Expr:
-        argument = self.expression()
-        if self.see("=>"):
-            self.diagnostics.unsupported(self.position, "lambda expression")
-            raise SyntaxFailure
-        return argument
-
-    def _primary(self) -> Expr:
-        token, position = self.token, self.position
-        if token.kind in ("int", "float", "char", "string"):
-            self.at += 1
-            return Literal(position, token.value, token.text)
-        if token.kind == "interpolated":
-            self.at += 1
-            return self._interpolated(token)
-        if token.kind == "id":
-            self.at += 1
-            if token.text in GENERIC_TYPES and self.see("<"):
-                self.diagnostics.unsupported(position, token.text)
-                raise SyntaxFailure
-            if token.text == "resource" and self.see("<"):
-                self.diagnostics.unsupported(position, "resource")
-                raise SyntaxFailure
-            return Name(position, token.text)
-        if token.kind == "keyword":
-            if token.text in ("true", "false"):
-                self.at += 1
-                return Literal(position, token.text == "true", token.text)
-            if token.text == "null":
-                self.at += 1
-                return Literal(position, None, token.text)
-            if token.text in ("this", "base"):
-                self.at += 1
-                return Name(position, token.text)
-        if self.eat("("):
-            inner = self.expression()
-            self.expect(")")
-            return inner
-        raise self.fail("Invalid expression")
-
-    def _interpolated(self, token: Token) -> Expr:
-        parts: list[str | Interpolation] = []
-        for part in token.parts or []:
-            if isinstance(part, str):
-                parts.append(part)
-                continue
-            inner = Parser.__new__(Parser)
-            inner.__dict__.update(self.__dict__)
-            inner.tokens = Lexer(self.file, part.text, frozenset(), self.diagnostics, token.position.line).tokens()
-            inner.at = 0
-            expr = inner.expression()
-            if inner.token.kind != "eof":
-                raise inner.fail(f"Expected '}}', got {inner.token}")
-            width = part.width or "0"
-            if not width.lstrip("-").isdigit():
-                raise self.fail("Expected an integer as the field width")
-            parts.append(Interpolation(token.position, expr, int(width), part.format))
-        return Interpolated(token.position, parts)
+        raise ParseError

@@ -28,6 +28,7 @@ from pyfut.ast import (
     New,
     Postfix,
     Program,
+    Resource,
     Select,
     Unary,
     Value,
@@ -37,7 +38,7 @@ from pyfut.ast import (
 from pyfut.constants import wrap
 from pyfut.errors import Diagnostics
 from pyfut.generator import Generator, needs_clarity
-from pyfut.naming import escape, snake_case, upper_case
+from pyfut.naming import escape, snake_case, upper_case, words
 from pyfut.types import (
     BOOL,
     BYTE,
@@ -89,9 +90,9 @@ PRECEDENCE = {
 SELECT, NOT, COMPARISON, UNARY, PRIMARY = 0, 3, 4, 11, 13
 SPELLING = {"&&": "and", "||": "or"}
 RESERVED = frozenset(keyword.kwlist) | {"dict", "len", "list", "str", "self"}
-CALLED = frozenset(
-    "abs array bisect bool bytearray bytes float int isinstance map math max min ord print range sorted struct sys"
-    " round enum abc".split()
+CALLED = words(
+    "abs array bisect bool bytearray bytes float int isinstance map math max min ord print range"
+    " sorted struct sys round enum abc"
 )
 """Names that generated code uses; local variables called so get another name."""
 MATH = {
@@ -116,6 +117,7 @@ class PythonExpressions(Generator):
         super().__init__(program, diagnostics, prefix)
         self.imports: set[str] = set()
         self.helpers: set[str] = set()
+        self.resources: dict[str, bytes] = {}
         self.owner: ClassDecl | None = None
         self.method: MethodDecl | None = None
         self.declared: set[str] = set()
@@ -297,8 +299,9 @@ class PythonExpressions(Generator):
     @staticmethod
     def needs_statements(condition: Expr) -> bool:
         """Whether a condition increments something that an expression cannot assign in Python."""
-        return any(not isinstance(step.operand, Name) or not isinstance(step.operand.symbol, Var)
-                   for step in steps(condition))
+        return any(
+            not isinstance(step.operand, Name) or not isinstance(step.operand.symbol, Var) for step in steps(condition)
+        )
 
     def _step(self, expr: Unary | Postfix) -> tuple[str, int]:
         operand = self.expr(expr.operand)
@@ -352,8 +355,15 @@ class PythonExpressions(Generator):
             return self._is(expr)
         if isinstance(expr, Interpolated):
             return self._interpolated(expr), PRIMARY
+        if isinstance(expr, Resource):
+            return self._resource(expr), PRIMARY
         assert isinstance(expr, Assign)
         return self.unsupported(expr, "assignment inside an expression", "Python"), PRIMARY
+
+    def _resource(self, expr: Resource) -> str:
+        name = f"_RESOURCE_{re.sub(r'[^A-Za-z0-9]', '_', str(expr.name.value)).upper()}"
+        self.resources[name] = expr.content
+        return name
 
     def _literal(self, expr: Literal) -> tuple[str, int]:
         if isinstance(expr.literal, str):
@@ -631,9 +641,8 @@ class PythonExpressions(Generator):
         type_ = expr.target.object.type
         assert isinstance(type_, ArrayType)
         array = self.expr(expr.target.object, PRIMARY)
-        if calls_methods(expr.arguments) or steps(expr.arguments):
-            if len(expr.arguments) > 1:
-                return [self.unsupported(expr, f"side effect in the arguments of {name}", "Python")]
+        if len(expr.arguments) > 1 and (calls_methods(expr.arguments) or steps(expr.arguments)):
+            return [self.unsupported(expr, f"side effect in the arguments of {name}", "Python")]
         if name == "Fill":
             value = self.coerce(expr.arguments[0], type_.element)
             if len(expr.arguments) == 1:

@@ -70,6 +70,7 @@ class StringType(Type):
 
     @property
     def nullable(self) -> bool:
+        """Whether `null` is a value of the type."""
         return self.optional
 
     def __str__(self) -> str:
@@ -96,6 +97,7 @@ class ClassType(Type):
 
     @property
     def nullable(self) -> bool:
+        """Whether `null` is a value of the type."""
         return self.optional
 
     def __str__(self) -> str:
@@ -113,6 +115,7 @@ class ArrayType(Type):
 
     @property
     def nullable(self) -> bool:
+        """Whether `null` is a value of the type."""
         return self.optional
 
     def __str__(self) -> str:
