@@ -210,13 +210,26 @@ class CExpressions(CTypes):
         """Return an expression with its precedence; what it allocates gets a name, to be released with the scope."""
         text, precedence = self._dispatch(expr)
         if self.is_owned(expr):
-            text, precedence = self.hoist(expr, "a dynamic object without a name", expr.type, text), POSTFIX
-            self.cleanups[-1].append(f"{self.need('FuShared_Release')}({text});")
-        elif self.is_new_string(expr):
-            text, precedence = self.hoist(expr, "a new string", expr.type, text), POSTFIX
+            return self._keep(expr, text, "FuShared", f"{self.need('FuShared_Release')}"), POSTFIX
+        if self.is_new_string(expr):
             self.includes.add("stdlib.h")
-            self.cleanups[-1].append(f"free({text});")
+            return self._keep(expr, text, "FuString", "free"), POSTFIX
         return text, precedence
+
+    def _keep(self, expr: Expr, text: str, kind: str, release: str) -> str:
+        """Give a name to something that is to be released at the end of the scope."""
+        if self.hoistable:
+            name = self.hoist(expr, "", expr.type, text)
+            self.cleanups[-1].append(f"{release}({name});")
+            return name
+        if not self.declarable:
+            return self.unsupported(expr, "a new object or string in this place", "C")
+        name = f"futemp{self.temporaries}"
+        self.temporaries += 1
+        self.line(f"{self.declaration(expr.type, name)} = {self.null()};")
+        self.cleanups[-1].append(f"{release}({name});")
+        cast = f"({self.declaration(expr.type, '').strip()}) " if kind == "FuShared" else ""
+        return f"({name} = {cast}{self.need(f'{kind}_Replace')}({name}, {text}))"
 
     def _dispatch(self, expr: Expr) -> tuple[str, int]:
         if isinstance(expr, Literal):

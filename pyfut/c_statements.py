@@ -65,6 +65,8 @@ class CStatements(CLibrary):
     """For each enclosing loop or switch: "loop", "switch" or "strings", the depth of its scopes, and the label
     behind a switch on strings."""
     labels: int
+    storages: list[tuple[str, int]]
+    """Local variables whose only use may have been evaluated at compile time, with the line behind their definition."""
 
     # --- scopes ---
 
@@ -110,7 +112,7 @@ class CStatements(CLibrary):
 
     def statement(self, stmt: Stmt) -> None:
         """Write a statement."""
-        self.hoistable = True
+        self.hoistable = self.declarable = True
         if isinstance(stmt, Block):
             self.braces(stmt.statements)
         elif isinstance(stmt, ExprStmt):
@@ -127,6 +129,7 @@ class CStatements(CLibrary):
         elif isinstance(stmt, DoWhile):
             self.controlled("do", self._loop(stmt.body), always_braces=True)
             self.jumps.pop()
+            self.declarable = False
             self.lines[-1] += f" while ({self._repeated(stmt.condition)});"
         elif isinstance(stmt, For):
             self._for(stmt)
@@ -223,6 +226,8 @@ class CStatements(CLibrary):
             self.line(f"{declaration} = {self.coerce(init, type_)};")
         if not var.is_read:
             self.line(f"(void) {name};")
+        elif is_storage(type_):
+            self.storages.append((name, len(self.lines)))
 
     def _storage_var(self, var: Var, declaration: str) -> None:
         name = self.var_name(var)
@@ -300,6 +305,7 @@ class CStatements(CLibrary):
     # --- control flow ---
 
     def _if(self, stmt: If, keyword: str = "if") -> None:
+        self.declarable = keyword == "if"
         condition = self.expr(stmt.condition) if keyword == "if" else self._repeated(stmt.condition)
         nested = isinstance(stmt.on_true, (If, For, While, Foreach))
         self.controlled(f"{keyword} ({condition})", stmt.on_true, always_braces=nested and stmt.on_false is not None)

@@ -63,6 +63,14 @@ RESERVED = words(
     " extern false float for foreach goto if inline int long nullptr register restrict return short"
     " signed sizeof static struct switch true typedef typeof union unsigned void volatile while"
 )
+CALLED = words(
+    "abort abs acos acosf asin asinf assert atan atan2 atan2f atanf calloc cbrt cbrtf ceil ceilf cos cosf cosh coshf"
+    " exp expf fabs fabsf floor floorf fma fmaf fmax fmaxf fmin fminf fprintf fputc fputs free isfinite isinf isnan"
+    " llabs log log10 log10f log2 log2f logf malloc memcmp memcpy memmove memset pow powf printf putchar puts qsort"
+    " round roundf sin sinf sinh sinhf sqrt sqrtf strcmp strlen strncmp strstr tan tanf tanh tanhf trunc truncf argc"
+    " argv stderr stdout"
+)
+"""Names that generated code uses; variables called so get another name."""
 NARROW = {BYTE: "uint8_t", SBYTE: "int8_t", SHORT: "int16_t", USHORT: "uint16_t"}
 SCALARS: dict[Type, str] = {
     **dict.fromkeys((BYTE, SBYTE, SHORT, USHORT, INT, UINT), "int"),
@@ -99,6 +107,8 @@ class CTypes(Generator):
         self.owner: ClassDecl | None = None
         self.hoistable = True
         """Whether lines may be written before the expression."""
+        self.declarable = True
+        """Whether at least declarations may be written there, as for the condition of a loop."""
         self.cleanups: list[list[str]] = []
         """For each open scope, what has to be done at its end, in order of creation."""
         self.temporaries = 0
@@ -158,6 +168,8 @@ class CTypes(Generator):
     def var_name(self, var: Var) -> str:
         """Return the name of a local variable or a parameter; `self` is taken in methods."""
         name = self.local_name(var.name)
+        if name in CALLED:
+            return f"{name}_"
         instance = self.method is not None and not self.method.is_static
         return f"{name}_" if name == "self" and instance else name
 

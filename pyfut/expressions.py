@@ -87,6 +87,13 @@ class ExpressionChecker(ConversionChecker):
             self.error(expr.position, f"Method '{expr.name}' must be called")
         return expr.type
 
+    def constant_value(self, expr: Expr) -> Type:
+        """Check an expression that is evaluated at compile time, so that what it uses need not exist afterwards."""
+        uses, self.uses = self.uses, set()
+        type_ = self.value_of(expr)
+        self.uses = uses
+        return type_
+
     @staticmethod
     def _spell(expr: Expr) -> str:
         return expr.name if isinstance(expr, (Name, Member)) else str(expr.type)

@@ -46,6 +46,7 @@ class CGenerator(CStatements):
         super().__init__(program, diagnostics, prefix)
         self.jumps = []
         self.labels = 0
+        self.storages = []
         self.reached = self._reach()
 
     # --- what is needed ---
@@ -487,7 +488,7 @@ class CGenerator(CStatements):
         target = f"self->{self.local_name(field.name)}"
         type_ = field.type
         init = field.init
-        self.hoistable = True
+        self.hoistable = self.declarable = True
         if isinstance(type_, ArrayType) and type_.kind is Kind.STORAGE:
             if init is not None or self._held_class(type_) is None:
                 self.includes.add("string.h")
@@ -571,6 +572,11 @@ class CGenerator(CStatements):
         self.cleanups = []
         names = [] if method.is_static else ["self"]
         names += ["argc", "argv"] if prologue else [self.var_name(p) for p in method.parameters]
+        for name, at in reversed(self.storages):
+            if len(re.findall(rf"\b{name}\b", "\n".join(self.lines[start:]))) == 1:
+                indentation = "\t" * (len(self.lines[at - 1]) - len(self.lines[at - 1].lstrip("\t")))
+                self.lines.insert(at, f"{indentation}(void) {name};")
+        self.storages = []
         text = "\n".join(self.lines[start:])
         unused = [f"\t(void) {name};" for name in names if not re.search(rf"\b{name}\b", text)]
         self.lines[start:start] = unused

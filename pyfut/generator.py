@@ -12,6 +12,8 @@ CLARIFIED = {
     "^": ("+", "-", "&"),
     "|": ("+", "-", "&", "^"),
     "||": ("&&",),
+    "==": ("==", "!=", "<", "<=", ">", ">="),
+    "!=": ("==", "!=", "<", "<=", ">", ">="),
 }
 """Operands that get parentheses although the precedence does not ask for them, as C compilers advise."""
 

@@ -166,13 +166,20 @@ class PythonExpressions(Generator):
         """Return the name of a member of an enumeration, without the enumeration."""
         return upper_case(value.name)
 
+    def _is_parameter(self, name: str) -> bool:
+        return self.method is not None and any(self.var_name(p) == name for p in self.method.parameters)
+
     def called(self, name: str) -> str:
         """Return the name of a builtin function, also where a parameter hides it."""
-        parameters = self.method.parameters if self.method is not None else []
-        if any(self.var_name(p) == name for p in parameters):
-            self.imports.add("builtins")
-            return f"builtins.{name}"
-        return name
+        return f"{self.module('builtins')}.{name}" if self._is_parameter(name) else name
+
+    def module(self, name: str) -> str:
+        """Import a module; return its name, which is another one where a parameter hides it."""
+        if not self._is_parameter(name):
+            self.imports.add(name)
+            return name
+        self.imports.add(f"{name} as _{name}")
+        return f"_{name}"
 
     # --- types ---
 
@@ -228,8 +235,7 @@ class PythonExpressions(Generator):
         if element == BYTE:
             return f"bytearray({length})" if value == "0" else f"bytearray([{value}]) * {times}"
         if isinstance(element, (Integer, Floating)):
-            self.imports.add("array")
-            return f'array.array("{TYPE_CODES[element.name]}", [{value}]) * {times}'
+            return f'{self.module("array")}.array("{TYPE_CODES[element.name]}", [{value}]) * {times}'
         return f"[{value}] * {times}"
 
     def _default(self, type_: Type) -> str:
@@ -253,16 +259,15 @@ class PythonExpressions(Generator):
             if type_.element == BYTE:
                 return f"bytes([{items}])"
             if isinstance(type_.element, (Integer, Floating)):
-                self.imports.add("array")
-                return f'array.array("{TYPE_CODES[type_.element.name]}", [{items}])'
+                return f'{self.module("array")}.array("{TYPE_CODES[type_.element.name]}", [{items}])'
             return f"[{items}]"
         if isinstance(value, str):
             return escape(value)
         if isinstance(type_, EnumType):
             return f"{self.type_name(type_.decl)}({value})"
         if isinstance(value, float) and not math.isfinite(value):
-            self.imports.add("math")
-            return "math.nan" if math.isnan(value) else "math.inf" if value > 0 else "-math.inf"
+            module = self.module("math")
+            return f"{module}.nan" if math.isnan(value) else f"{'-' if value < 0 else ''}{module}.inf"
         return repr(value)
 
     # --- increments inside expressions ---
@@ -556,12 +561,11 @@ class PythonExpressions(Generator):
         if name == "Contains":
             return f"{self.expr(expr.arguments[0], COMPARISON + 1)} in {array}", COMPARISON
         assert name == "BinarySearch"
-        self.imports.add("bisect")
         arguments = [array, self.expr(expr.arguments[0])]
         if len(expr.arguments) == 3:
             start, count = expr.arguments[1:]
             arguments += [self.expr(start), self.end(start, count)]
-        return f"bisect.bisect_left({', '.join(arguments)})", PRIMARY
+        return f"{self.module('bisect')}.bisect_left({', '.join(arguments)})", PRIMARY
 
     def _math(self, expr: Call, name: str) -> tuple[str, int]:
         arguments = [self.expr(a) for a in expr.arguments]
@@ -574,23 +578,21 @@ class PythonExpressions(Generator):
         if name in HELPER_METHODS:
             self.helpers.add(HELPER_METHODS[name])
             return f"{HELPER_METHODS[name]}({joined})", PRIMARY
-        self.imports.add("math")
-        return f"math.{MATH[name]}({joined})", PRIMARY
+        return f"{self.module('math')}.{MATH[name]}({joined})", PRIMARY
 
     def _bits(self, expr: Call, name: str) -> tuple[str, int]:
-        self.imports.add("struct")
+        module = self.module("struct")
         result, argument, mask = BIT_FORMATS[name]
         value = self.expr(expr.arguments[0], PRECEDENCE["&"] + 1) if mask else self.expr(expr.arguments[0])
         masked = f"{value} & {mask:#x}" if mask else value
-        return f'struct.unpack("<{result}", struct.pack("<{argument}", {masked}))[0]', PRIMARY
+        return f'{module}.unpack("<{result}", {module}.pack("<{argument}", {masked}))[0]', PRIMARY
 
     def _print(self, expr: Call, name: str) -> tuple[str, int]:
         arguments = [self.expr(a) for a in expr.arguments]
         if name.endswith("Write"):
             arguments.append('end=""')
         if name.startswith("Error."):
-            self.imports.add("sys")
-            arguments.append("file=sys.stderr")
+            arguments.append(f"file={self.module('sys')}.stderr")
         return f"{self.called('print')}({', '.join(arguments)})", PRIMARY
 
     def _string_method(self, expr: Call, name: str) -> tuple[str, int]:
@@ -656,8 +658,7 @@ class PythonExpressions(Generator):
             if type_.element == BYTE:
                 return [f"{array}[{part}] = bytes({ordered})"]
             assert isinstance(type_.element, (Integer, Floating))
-            self.imports.add("array")
-            return [f'{array}[{part}] = array.array("{TYPE_CODES[type_.element.name]}", {ordered})']
+            return [f'{array}[{part}] = {self.module("array")}.array("{TYPE_CODES[type_.element.name]}", {ordered})']
         if name == "CopyTo":
             start, destination, to, count = expr.arguments
             if is_storage(type_.element):

@@ -68,6 +68,8 @@ class Analyzer(StatementChecker):
         for class_ in program.classes:
             self._collect_members(class_)
         for class_ in program.classes:
+            self._resolve_methods(class_)
+        for class_ in program.classes:
             self._resolve_members(class_)
         for class_ in program.classes:
             self._check_overrides(class_)
@@ -164,10 +166,16 @@ class Analyzer(StatementChecker):
                 if member.type == VOID:
                     self.error(member.position, "Field cannot be void")
                 self._check_not_own_storage(decl, member)
-            elif isinstance(member, MethodDecl):
-                self._resolve_method(member)
             elif isinstance(member, ConstDecl):
                 self.resolve_const(member)
+        self.owner = None
+
+    def _resolve_methods(self, decl: ClassDecl) -> None:
+        """Resolve the types of methods, which constants may call."""
+        self.owner = decl
+        for member in decl.members:
+            if isinstance(member, MethodDecl):
+                self._resolve_method(member)
         self.owner = None
 
     def _check_not_own_storage(self, decl: ClassDecl, member: FieldDecl) -> None:
@@ -283,7 +291,7 @@ class Analyzer(StatementChecker):
         return type_
 
     def _array_length(self, expr: Expr) -> int | None:
-        self.value_of(expr)
+        self.constant_value(expr)
         if expr.type == ERROR:
             return None
         if not isinstance(expr.type, Integer):
@@ -356,7 +364,8 @@ class Analyzer(StatementChecker):
             self.error(const.position, f"Circular dependency in value of constant '{const.name}'")
             return
         const.state = "busy"
-        context = (self.owner, self.method, self.scopes)
+        context = (self.owner, self.method, self.scopes, self.uses)
+        self.uses = set()
         if const.method is None:
             self.owner, self.method, self.scopes = const.owner, None, []
         const.type = self._const_type_of(const)
@@ -364,7 +373,7 @@ class Analyzer(StatementChecker):
             self._const_array(const, const.init)
         else:
             self._const_scalar(const)
-        self.owner, self.method, self.scopes = context
+        self.owner, self.method, self.scopes, self.uses = context
         const.state = "done"
 
     def _const_type_of(self, const: ConstDecl) -> Type:

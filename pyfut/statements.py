@@ -295,7 +295,7 @@ class StatementChecker(LibraryChecker):
         return self.breaks.pop() or stmt.default is None
 
     def _case_label(self, label: Expr, type_: Type, seen: list[Value]) -> None:
-        self.value_of(label)
+        self.constant_value(label)
         if ERROR in (label.type, type_):
             return
         self.convert(label, type_)
