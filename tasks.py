@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -31,7 +30,7 @@ def run_python(*arguments: str, **variables: str) -> None:
 
 @task(
     help={
-        "out": "directory for the artefacts (default: build)",
+        "out": "directory for the artefacts, relative to the checkout (default: build)",
         "compiler": f"Fusion compiler: {', '.join(COMPILERS)}",
         "cc": "C compiler (default: $CC, else cc, gcc or clang)",
         "profile": f"optimization: {', '.join(PROFILES)}",
@@ -40,7 +39,7 @@ def run_python(*arguments: str, **variables: str) -> None:
 def build(_: Context, out: str = "build", compiler: str = "auto", cc: str = "", profile: str = "native") -> None:
     """Transpile src/ and compile the C library, unless both are up to date."""
     try:
-        build_engine(Path(out), compiler=compiler, cc=cc, profile=profile)
+        build_engine(ROOT / out, compiler=compiler, cc=cc, profile=profile)
     except BuildError as error:
         raise Exit(f"build: {error}", code=1) from error
 

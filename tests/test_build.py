@@ -6,12 +6,14 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -94,7 +96,7 @@ def load_python(path: Path) -> ModuleType:
     return module
 
 
-def read_manifest(directory: Path) -> dict[str, object]:
+def read_manifest(directory: Path) -> dict[str, Any]:
     return dict(json.loads((directory / "manifest.json").read_text()))
 
 
@@ -119,6 +121,12 @@ def pointer(values: array.array[float]) -> ctypes.c_void_p:
     return ctypes.c_void_p(values.buffer_info()[0])
 
 
+def allows_avx2(flags: list[str]) -> bool:
+    command = ["cc", *flags, "-dM", "-E", "-xc", os.devnull]
+    macros = subprocess.check_output(command, text=True).split()
+    return {"__AVX2__", "__FMA__", "__F16C__"} <= set(macros)
+
+
 @needs_cc
 def test_manifest_tells_how_it_was_built(
     compiler: str, sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
@@ -133,12 +141,11 @@ def test_manifest_tells_how_it_was_built(
     assert manifest["cc"] == "cc -DWITH_ARGUMENT"
     assert manifest["cc_version"] == subprocess.check_output(["cc", "--version"], text=True).splitlines()[0]
     flags = manifest["cflags"]
-    assert isinstance(flags, list)
     assert flags[-2:] == ["-DFIRST", "-DLAST=1"]
     assert {"-O3", "-Wall", "-Wextra", "-Werror"} < set(flags)
     assert ("-fopenmp" in flags) == manifest["openmp"]
-    defines = manifest["defines"]
-    assert defines == {"llama3.py": ["PYTHON"], "llama3.c": ["C", "OPENMP"] if manifest["openmp"] else ["C"]}
+    symbols = ["C"] + ["OPENMP"] * bool(manifest["openmp"]) + ["AVX2"] * allows_avx2(flags)
+    assert manifest["defines"] == {"llama3.py": ["PYTHON"], "llama3.c": symbols}
     assert str(manifest["built"]).startswith("20")
 
 
@@ -167,9 +174,25 @@ def test_nothing_is_redone_until_something_changes(
 
 
 @needs_cc
-def test_portable_code_is_not_for_this_processor_only(compiler: str, sources: Path, out: Path) -> None:
+def test_portable_code_is_not_for_this_processor_only(
+    compiler: str, sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build(out, compiler=compiler, sources=sources, profile="portable")
-    assert not {"-march=native", "-Werror"} & set(read_manifest(out)["cflags"])  # type: ignore[call-overload]
+    manifest = read_manifest(out)
+    assert not {"-march=native", "-Werror"} & set(manifest["cflags"])
+    assert "AVX2" not in manifest["defines"]["llama3.c"]
+    monkeypatch.setenv("CFLAGS", "-mavx2 -mfma -mf16c" if platform.machine() in ("x86_64", "AMD64") else "")
+    build(out, compiler=compiler, sources=sources, profile="portable")
+    manifest = read_manifest(out)
+    assert ("AVX2" in manifest["defines"]["llama3.c"]) == allows_avx2(manifest["cflags"])
+
+
+@needs_cc
+def test_debugger_finds_the_source(compiler: str, sources: Path, out: Path) -> None:
+    build(out, compiler=compiler, sources=sources, profile="debug")
+    debug_information = (out / LIBRARY).read_bytes()
+    assert str(out).encode() in debug_information
+    assert b".building-" not in debug_information
 
 
 @pytest.mark.parametrize("reason", ["CC is not there", "no compiler on the PATH", "the compiler does not work"])
@@ -203,7 +226,7 @@ def test_without_openmp_one_thread_is_announced(
     build(out, compiler=compiler, cc=str(cc), sources=sources, say=lines.append)
     manifest = read_manifest(out)
     assert manifest["openmp"] is False
-    assert "-Wextra" in manifest["cflags"]  # type: ignore[operator]
+    assert "-Wextra" in manifest["cflags"]
     assert ctypes.CDLL(str(out / LIBRARY)).Kernels_Symbols() == 2
     assert "has no OpenMP" in lines[0]
     assert len(lines) == 2

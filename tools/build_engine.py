@@ -27,15 +27,23 @@ ARTEFACTS = ("llama3.py", "llama3.c", "llama3.h", LIBRARY)
 MINIMUM_FUT = (3, 3)
 COMPILERS = ("auto", "fut", "pyfut")
 
-# The first two float flags let gcc vectorize comparisons and calls; neither changes a result that is a number.
-CFLAGS = ["-std=gnu11", "-fno-trapping-math", "-fno-math-errno", "-Wall", "-Wextra"]
+# The flags for floats let gcc vectorize comparisons and calls, and change no result that is a number; the one after
+# them lets it inline public kernels into each other.
+CFLAGS = [
+    "-std=gnu11",
+    "-fno-trapping-math",
+    "-fno-math-errno",
+    "-fno-semantic-interposition",
+    "-Wall",
+    "-Wextra",
+]
 PROFILES = {
     "native": ["-O3", "-march=native", "-Werror"],
     "portable": ["-O3"],  # for wheels: the oldest processor of the platform, and no new warning may break an install
     "debug": ["-Og", "-g", "-Werror"],
     "sanitize": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
 }
-OPTIONAL_CFLAGS = {"-march=native", "-fno-trapping-math", "-fno-math-errno", "-Wall", "-Wextra", "-Werror", "-fopenmp"}
+OPTIONAL_CFLAGS = {*CFLAGS[1:], "-march=native", "-Werror", "-fopenmp"}
 PROBE = """
 #include <math.h>
 #include <stdlib.h>
@@ -193,9 +201,7 @@ def find_c_compiler(cc: str, profile: str, say: Say) -> CCompiler | None:
         source.write_text(PROBE_AVX2, encoding="utf-8")
         symbols = {"OPENMP": "-fopenmp" not in refused, "AVX2": accepts(accepted)}
     version = run([*command, "--version"]).stdout.partition("\n")[0]
-    return CCompiler(
-        tuple(command), version, tuple(accepted), tuple(name for name, found in symbols.items() if found)
-    )
+    return CCompiler(tuple(command), version, tuple(accepted), tuple(name for name, found in symbols.items() if found))
 
 
 def linking(source: Path, output: str) -> list[str]:
@@ -250,19 +256,20 @@ def build(
     }
     artefacts = [name for name in ARTEFACTS if c_compiler or name != LIBRARY]
     if is_current(out, manifest, artefacts):
-        say(f"{out}: up to date")
+        say(f"{shown(out)}: up to date")
         return
 
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=out) as directory:
-        staging = Path(directory)
+        staging = Path(directory).resolve()
         for name, symbols in defines.items():
             options = [option for symbol in symbols for option in ("-D", symbol)]
             command = [*transpiler.command, "-o", str(staging / name), *options, *map(shown, paths)]
             run_or_fail(command, f"{transpiler.name} for {name}")
         if c_compiler:
-            command = [*c_compiler.command, *c_compiler.flags, *linking(staging / "llama3.c", str(staging / LIBRARY))]
-            run_or_fail(command, shlex.join(c_compiler.command))
+            moved = f"-fdebug-prefix-map={staging}={out.resolve()}"  # debuggers look for the source where it will be
+            arguments = linking(staging / "llama3.c", str(staging / LIBRARY))
+            run_or_fail([*c_compiler.command, *c_compiler.flags, moved, *arguments], shlex.join(c_compiler.command))
         manifest["built"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         # Without a manifest the directory counts as not built, so that an interrupted update is done again.
@@ -272,7 +279,7 @@ def build(
         for name in (*artefacts, MANIFEST):
             os.replace(staging / name, out / name)
     with_cc = f" and {c_compiler.version}" if c_compiler else ""
-    say(f"{out}: {', '.join(artefacts)} built by {transpiler.name} {transpiler.version}{with_cc}")
+    say(f"{shown(out)}: {', '.join(artefacts)} built by {transpiler.name} {transpiler.version}{with_cc}")
 
 
 def is_current(out: Path, manifest: dict[str, object], artefacts: list[str]) -> bool:
