@@ -178,6 +178,7 @@ def test_output_may_be_a_tensor_of_its_own(tmp_path: Path) -> None:
 
 
 FACTORS = np.linspace(1, 8, CONFIG.head_dim // 2, dtype=np.float32)
+YARN = {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0}
 
 
 @pytest.mark.parametrize(
@@ -187,6 +188,8 @@ FACTORS = np.linspace(1, 8, CONFIG.head_dim // 2, dtype=np.float32)
         ({}, FACTORS, FACTORS),
         ({"llama.rope.scaling.type": "llama3"}, FACTORS, FACTORS),
         ({"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0}, None, np.full_like(FACTORS, 4)),
+        ({"llama.rope.scaling.factor": 4.0}, None, np.full_like(FACTORS, 4)),
+        ({"llama.rope.scaling.type": "none", "llama.rope.scaling.factor": 4.0}, None, None),
         ({"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0}, FACTORS, FACTORS * 4),
     ],
 )
@@ -220,12 +223,15 @@ def test_rope_factors(tmp_path: Path, changes: dict[str, Any], factors: Any, exp
         ({"llama.feed_forward_length": 64}, "tensor 'blk.0.ffn_gate.weight' has shape (96, 64)"),
         ({"llama.attention.layer_norm_rms_epsilon": float("nan")}, "layer_norm_rms_epsilon is nan"),
         ({"llama.rope.freq_base": 0.0}, "llama.rope.freq_base is 0.0; allowed: a positive number"),
-        ({"llama.rope.scaling.type": "yarn"}, "llama.rope.scaling.type is 'yarn'; allowed: 'none', 'linear', 'llama3'"),
-        ({"llama.rope.scaling.type": "longrope"}, "llama.rope.scaling.type is 'longrope'"),
+        ({"llama.rope.scaling.type": "yarn"}, "no metadata key 'llama.rope.scaling.factor'"),
+        ({**YARN, "llama.rope.scaling.factor": float("inf")}, "llama.rope.scaling.factor is inf"),
+        ({**YARN, "llama.rope.scaling.original_context_length": 0}, "llama.rope.scaling.original_context_length is 0"),
+        ({**YARN, "llama.rope.freq_base": 1.0}, "llama.rope.freq_base is 1.0; allowed: a number above 1 for YaRN"),
+        ({"llama.rope.scaling.attn_factor": -1.0}, "llama.rope.scaling.attn_factor is -1.0"),
+        ({"llama.rope.scaling.type": "longrope"}, "is 'longrope'; allowed: 'none', 'linear', 'yarn', 'llama3'"),
         ({"llama.rope.scaling.type": "linear"}, "no metadata key 'llama.rope.scaling.factor'"),
         ({"llama.rope.scaling.type": "llama3"}, "there is no tensor 'rope_freqs.weight'"),
         ({"llama.expert_count": 8}, "llama.expert_count is 8"),
-        ({"split.count": 3}, "split.count is 3"),
         ({"tokenizer.ggml.tokens": ["a", "b"]}, "the vocabulary has 2 tokens, tensor 'token_embd.weight' has"),
         ({"general.alignment": 24}, "general.alignment is 24"),
     ],

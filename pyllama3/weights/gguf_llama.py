@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import ModelConfig, RopeStyle
 from ..errors import WeightsError
-from .gguf import StringArray, read_gguf
+from .gguf import StringArray
+from .gguf_split import read_gguf_parts
+from .keys import Keys
 from .layout import EMBEDDING, check_tensors
+from .rope import YarnScaling
 from .tensor import Tensor, Weights
 
 _ROPE_FREQS = "rope_freqs.weight"
+_SCALING = "llama.rope.scaling"
 _DEFAULT_ROPE_THETA = 10000.0
-_MAX_SIZE = 2**31 - 1
-"""The engine keeps sizes in 32-bit integers."""
 
 
 def load_gguf(path: Path) -> Weights:
-    """Map a GGUF file and check that it holds a Llama model.
+    """Map a GGUF file, or all parts of a split one, and check that it holds a Llama model.
 
     Raises:
-        WeightsError: see `read_gguf`; or the model is not a Llama, or its tensors do not fit its metadata.
+        WeightsError: see `read_gguf_parts`; or the model is not a Llama, or its tensors do not fit its metadata.
     """
-    file = read_gguf(path)
+    file = read_gguf_parts(path)
     config = _read_config(path, file.metadata, file.tensors)
     rope_freqs = file.tensors.pop(_ROPE_FREQS, None)
     tensors = check_tensors(path, config, file.tensors)
-    config = replace(config, rope_factors=_rope_factors(_Keys(path, file.metadata), rope_freqs, config.head_dim))
+    config = _with_rope_scaling(Keys(path, file.metadata), config, rope_freqs)
     return Weights(path, config, tensors, file.metadata)
 
 
 def _read_config(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelConfig:
-    keys = _Keys(path, metadata)
+    keys = Keys(path, metadata)
     _refuse_variants(keys)
     dim = keys.size("llama.embedding_length")
     heads = keys.size("llama.attention.head_count")
@@ -67,37 +68,10 @@ def _read_config(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, 
     )
 
 
-class _Keys:
-    """Metadata values, checked on the way out."""
-
-    def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
-        self.path = path
-        self.metadata = metadata
-
-    def error(self, key: str, allowed: str) -> WeightsError:
-        if key not in self.metadata:
-            return WeightsError(f"{self.path}: no metadata key {key!r}; {allowed} is needed")
-        return WeightsError(f"{self.path}: {key} is {short_repr(self.metadata[key])}; allowed: {allowed}")
-
-    def size(self, key: str, default: int | None = None) -> int:
-        value = self.metadata.get(key, default)
-        if type(value) is not int or not 1 <= value <= _MAX_SIZE:
-            raise self.error(key, f"an integer from 1 to {_MAX_SIZE}")
-        return value
-
-    def positive(self, key: str, default: float | None = None) -> float:
-        value = self.metadata.get(key, default)
-        if type(value) not in (int, float) or not 0 < value < math.inf:
-            raise self.error(key, "a positive number")
-        return float(value)
-
-
-def _refuse_variants(keys: _Keys) -> None:
+def _refuse_variants(keys: Keys) -> None:
     """Refuse what would load and then compute nonsense."""
     if keys.metadata.get("general.architecture") != "llama":
         raise keys.error("general.architecture", "'llama'")
-    if keys.metadata.get("split.count", 1) != 1:
-        raise keys.error("split.count", "1 (merge the parts of a split model with llama-gguf-split --merge)")
     if keys.metadata.get("llama.expert_count", 0) != 0:
         raise keys.error("llama.expert_count", "0 (mixtures of experts are not supported)")
 
@@ -113,23 +87,47 @@ def _vocab_size(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, T
     return rows
 
 
-def _rope_factors(keys: _Keys, tensor: Tensor | None, head_dim: int) -> tuple[float, ...] | None:
-    """Divisors of the rotation angles: a linear factor, or those of "llama3" scaling, which come as a tensor."""
-    key = "llama.rope.scaling.type"
-    scaling = keys.metadata.get(key, "none")
-    if scaling not in ("none", "linear", "llama3"):
-        raise keys.error(key, "'none', 'linear', 'llama3'")
-    if scaling == "llama3" and tensor is None:
-        raise WeightsError(f"{keys.path}: {key} is 'llama3', but there is no tensor {_ROPE_FREQS!r}")
-    if scaling != "linear" and tensor is None:
-        return None
-    factors = np.ones(head_dim // 2, np.float32)
-    if tensor is not None:
-        if tensor.shape != factors.shape:
-            raise WeightsError(f"{keys.path}: {_ROPE_FREQS!r} has shape {tensor.shape}; allowed: {factors.shape}")
-        factors = tensor.dequantize()
-        if not (np.isfinite(factors) & (factors > 0)).all():
-            raise WeightsError(f"{keys.path}: {_ROPE_FREQS!r} has factors that are not positive numbers")
+def _with_rope_scaling(keys: Keys, config: ModelConfig, rope_freqs: Tensor | None) -> ModelConfig:
+    """Add the divisors of the angles: those of "llama3" scaling come as a tensor, the others by formulas.
+
+    A factor without a type is a linear one, as in llama.cpp.
+    """
+    type_key, factor_key = f"{_SCALING}.type", f"{_SCALING}.factor"
+    scaling = keys.metadata.get(type_key, "linear" if factor_key in keys.metadata else "none")
+    if scaling not in ("none", "linear", "yarn", "llama3"):
+        raise keys.error(type_key, "'none', 'linear', 'yarn', 'llama3'")
+    if scaling == "llama3" and rope_freqs is None:
+        raise WeightsError(f"{keys.path}: {type_key} is 'llama3', but there is no tensor {_ROPE_FREQS!r}")
+    divisors = np.ones(config.head_dim // 2, np.float32)
+    magnitude = keys.positive(f"{_SCALING}.attn_factor", 1.0)
+    if rope_freqs is not None:
+        divisors = _read_rope_freqs(keys.path, rope_freqs, divisors.shape)
     if scaling == "linear":
-        factors = factors * np.float32(keys.positive("llama.rope.scaling.factor"))
-    return tuple(factors.tolist())
+        divisors = divisors * np.float32(keys.positive(factor_key))
+    elif scaling == "yarn":
+        if config.rope_theta <= 1:
+            raise keys.error("llama.rope.freq_base", "a number above 1 for YaRN")
+        yarn = _yarn_scaling(keys, config.context)
+        divisors = divisors * yarn.divisors(config.head_dim, config.rope_theta)
+        magnitude *= yarn.magnitude
+    if magnitude == 1 and (divisors == 1).all():
+        return config
+    return replace(config, rope_factors=tuple(divisors.tolist()), rope_magnitude=magnitude)
+
+
+def _read_rope_freqs(path: Path, tensor: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if tensor.shape != shape:
+        raise WeightsError(f"{path}: {_ROPE_FREQS!r} has shape {tensor.shape}; allowed: {shape}")
+    divisors = tensor.dequantize()
+    if not (np.isfinite(divisors) & (divisors > 0)).all():
+        raise WeightsError(f"{path}: {_ROPE_FREQS!r} has factors that are not positive numbers")
+    return divisors
+
+
+def _yarn_scaling(keys: Keys, context: int) -> YarnScaling:
+    return YarnScaling(
+        factor=keys.positive(f"{_SCALING}.factor"),
+        original_context=keys.size(f"{_SCALING}.original_context_length", context),
+        beta_fast=keys.positive(f"{_SCALING}.yarn_beta_fast", YarnScaling.beta_fast),
+        beta_slow=keys.positive(f"{_SCALING}.yarn_beta_slow", YarnScaling.beta_slow),
+    )

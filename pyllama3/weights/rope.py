@@ -1,0 +1,41 @@
+"""RoPE scaling: how contexts longer than those of the training turn into divisors of the rotation angles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class YarnScaling:
+    """Hyper-parameters of YaRN (Peng et al., "YaRN: Efficient Context Window Extension", 2023, section 3)."""
+
+    factor: float
+    """How many times the context is longer than `original_context`."""
+    original_context: int
+    beta_fast: float = 32.0
+    """Pairs that turn more often than this in the original context keep their angles."""
+    beta_slow: float = 1.0
+    """Pairs that turn less often than this have all their angles divided by `factor`."""
+
+    def divisors(self, head_dim: int, theta: float) -> NDArray[np.float32]:
+        """Return head_dim/2 divisors of the angles; between the two borders their inverses are mixed."""
+        low = max(0, math.floor(self._pair_that_turns(self.beta_fast, head_dim, theta)))
+        high = min(head_dim - 1, math.ceil(self._pair_that_turns(self.beta_slow, head_dim, theta)))
+        # an empty range becomes a step, as in llama.cpp (ggml-cpu/ops.cpp, rope_yarn_ramp)
+        ramp = (np.arange(head_dim // 2) - low) / max(0.001, high - low)
+        kept = 1 - np.clip(ramp, 0, 1)
+        divisors: NDArray[np.float32] = (1 / ((1 - kept) / self.factor + kept)).astype(np.float32)
+        return divisors
+
+    @property
+    def magnitude(self) -> float:
+        """What rotated queries and keys are multiplied with: the square root of the paper's 1/t."""
+        return 1 + 0.1 * math.log(max(1, self.factor))
+
+    def _pair_that_turns(self, times: float, head_dim: int, theta: float) -> float:
+        """Return which pair (a fraction) turns so many times within the original context."""
+        return head_dim * math.log(self.original_context / (times * 2 * math.pi)) / (2 * math.log(theta))
