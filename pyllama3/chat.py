@@ -12,6 +12,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .errors import TemplateError
 from .tokenizer import Tokenizer
+from .vocabulary import Vocabulary
 
 LLAMA3 = """\
 {{- bos_token }}
@@ -95,17 +96,15 @@ class ChatTemplate:
             raise TemplateError(f"chat template: {_one_line(str(error)) or type(error).__name__}") from error
 
 
-def find_template(metadata: Mapping[str, Any]) -> ChatTemplate | None:
-    """Return the chat template of a GGUF file, or a built-in one for its vocabulary; None for a base model.
+def find_template(source: str | None, vocabulary: Vocabulary) -> ChatTemplate | None:
+    """Return the chat template of a model, or a built-in one for its vocabulary; None for a base model.
 
     Raises:
-        TemplateError: the template of the file is not a Jinja template.
+        TemplateError: the source is not a Jinja template.
     """
-    bos, eos, eot = (_token(metadata, f"tokenizer.ggml.{key}_token_id") for key in ("bos", "eos", "eot"))
-    source = metadata.get("tokenizer.chat_template") or _FALLBACKS.get(eot) or _FALLBACKS.get(eos)
-    if source is None:
-        return None
-    return ChatTemplate(str(source), bos=bos, eos=eos)
+    bos, eos, eot = map(vocabulary.name, (vocabulary.bos_id, vocabulary.eos_id, vocabulary.eot_id))
+    source = source or _FALLBACKS.get(eot) or _FALLBACKS.get(eos)
+    return None if source is None else ChatTemplate(source, bos=bos, eos=eos)
 
 
 def encode_chat(
@@ -179,12 +178,6 @@ def _shielded_text(text: str, names: Collection[str]) -> str:
         return any(text.startswith(name, start) or name.startswith(tail) for name in names)
 
     return "".join(c + _SHIELD if c in first_characters and begins_name(i) else c for i, c in enumerate(text))
-
-
-def _token(metadata: Mapping[str, Any], key: str) -> str:
-    """Return the text of the token whose id is under `key`, "" if there is none."""
-    id, tokens = metadata.get(key), metadata.get("tokenizer.ggml.tokens", [])
-    return tokens[id] if type(id) is int and 0 <= id < len(tokens) else ""
 
 
 def _to_json(

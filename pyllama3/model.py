@@ -16,6 +16,7 @@ from .generate import Piece, SamplerOptions, generate
 from .session import EngineModel, Session
 from .store import find_model
 from .tokenizer import Tokenizer
+from .vocabulary import Vocabulary
 from .weights import Weights, load_weights
 
 DEFAULT_CONTEXT = 4096
@@ -28,12 +29,12 @@ class Llama:
     Generations of one model may run in several threads, since each has a session of its own.
     """
 
-    def __init__(self, weights: Weights, model: EngineModel, tokenizer: Tokenizer, context: int) -> None:
+    def __init__(self, weights: Weights, model: EngineModel, vocabulary: Vocabulary, context: int) -> None:
         """Put the parts together; `Llama.load` is the usual way."""
         self._weights = weights
         self._model = model
-        self.tokenizer = tokenizer
-        self.template: ChatTemplate | None = find_template(weights.metadata)
+        self.tokenizer = Tokenizer(vocabulary)
+        self.template: ChatTemplate | None = find_template(weights.load_template(), vocabulary)
         self.context = context
 
     @classmethod
@@ -67,9 +68,9 @@ class Llama:
         most = weights.config.context
         if context is not None and not 1 <= context <= most:
             raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")
-        tokenizer = Tokenizer.from_gguf(weights.metadata)
+        vocabulary = weights.load_vocabulary()
         engine_model = EngineModel(engine, weights, threads=threads or physical_cores(), exact=exact)
-        return cls(weights, engine_model, tokenizer, context or min(most, DEFAULT_CONTEXT))
+        return cls(weights, engine_model, vocabulary, context or min(most, DEFAULT_CONTEXT))
 
     @property
     def config(self) -> ModelConfig:

@@ -1,4 +1,4 @@
-"""Text to token ids and back, by tiktoken with the vocabulary of the model."""
+"""Text to token ids and back, with the vocabulary of the model."""
 
 from __future__ import annotations
 
@@ -6,50 +6,41 @@ import codecs
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import tiktoken
-
+from .byte_pairs import BytePairEncoder
 from .errors import TokenizerError
-from .vocabulary import Vocabulary, read_gguf_vocabulary, read_tokenizer_model
+from .sentencepiece import SentencePieceEncoder
+from .vocabulary import BytePairs, SentencePieces, Vocabulary, read_gguf_vocabulary, read_tokenizer_model
 
-_MAX_CHARACTERS = 400_000
-_MAX_RUN = 25_000
-"""Longest text and longest run of only (non-)whitespace given to tiktoken at once: the limits of
-models/llama3/tokenizer.py in meta-llama/llama-models. On a million spaces tiktoken 0.14 overflows its stack."""
+
+class Encoder(Protocol):
+    """Turns text into tokens."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text that has no added tokens."""
 
 
 class Tokenizer:
-    """A byte-level BPE tokenizer.
-
-    tiktoken takes a piece of text that is a token as a whole (as Llama 3 asks for: "ignore_merges"), else it
-    merges the pair whose product has the lowest id, whether or not that pair is in a list of merges. Llama 3's list
-    was made from the ids, so both ways agree. SmolLM2's list is the order in which its tokens were learnt: there they
-    agree because the ids are in the order of the merges (checked when the vocabulary is read) and because every token
-    is what its own text is merged to (checked in tests/test_tokenizer.py). If so, any pair that tiktoken merges without
-    it being listed could not have stood there: merging inside it would have come to the listed pair first. No
-    difference to Hugging Face `tokenizers` was found in a million texts for either model: every token, all of Unicode,
-    code, random texts.
-
-    A byte that is not a token (SmolLM2 lacks some control characters) is left out, as llama.cpp does.
-    """
+    """Text to tokens and back, with a vocabulary of either kind."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
+        """Prepare encoding.
+
+        Raises:
+            TokenizerError: the vocabulary has no normal tokens.
+        """
         self._vocabulary = vocabulary
         self._special_ids = frozenset(vocabulary.special.values())
-        added = {*self._special_ids, *vocabulary.user_defined.values()}
-        ranks = {token: id for id, token in enumerate(vocabulary.tokens) if id not in added}
-        if not ranks:
-            raise TokenizerError("the vocabulary has no normal tokens")
-        bytes_left_out = [byte for byte in range(256) if bytes([byte]) not in ranks]
-        # tiktoken must find every byte: the ids of these are beyond the vocabulary, and `encode` drops them.
-        ranks |= {bytes([byte]): self.vocab_size + byte for byte in bytes_left_out}
-        self._drops_bytes = bool(bytes_left_out)
-        self._encoding = tiktoken.Encoding(
-            "pyllama3", pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens={}
-        )
         self._special_names = _any_of(vocabulary.special)
         self._user_defined_names = _any_of(vocabulary.user_defined)
+        algorithm = vocabulary.algorithm
+        self._space_prefix = isinstance(algorithm, SentencePieces) and algorithm.space_prefix
+        self._encoder: Encoder
+        if isinstance(algorithm, BytePairs):
+            self._encoder = BytePairEncoder(vocabulary, algorithm)
+        else:
+            self._encoder = SentencePieceEncoder(vocabulary, algorithm)
 
     @classmethod
     def from_gguf(cls, metadata: Mapping[str, Any]) -> Tokenizer:
@@ -120,10 +111,13 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of some ids, with U+FFFD for what is not UTF-8.
 
+        The space that SentencePiece puts in front of a text is taken away.
+
         Raises:
             TokenizerError: an id is not in the vocabulary.
         """
-        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+        text = b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+        return text.removeprefix(" ") if self._space_prefix else text
 
     def token_bytes(self, id: int) -> bytes:
         """Return the bytes of one token, which may be an incomplete character.
@@ -151,12 +145,8 @@ class Tokenizer:
     def _encode_text(self, text: str) -> list[int]:
         ids: list[int] = []
         for part in _split(text, self._user_defined_names, self._vocabulary.user_defined):
-            if isinstance(part, int):
-                ids.append(part)
-                continue
-            for section in _split_long(part):
-                ids += self._encoding.encode_ordinary(section)
-        return [id for id in ids if id < self.vocab_size] if self._drops_bytes else ids
+            ids += [part] if isinstance(part, int) else self._encoder.encode(part)
+        return ids
 
 
 class StreamDecoder:
@@ -194,15 +184,3 @@ def _split(text: str, names: re.Pattern[str] | None, ids: Mapping[str, int]) -> 
             yield ids[part]
         elif part:
             yield part
-
-
-def _split_long(text: str) -> Iterator[str]:
-    for start in range(0, len(text), _MAX_CHARACTERS):
-        section = text[start : start + _MAX_CHARACTERS]
-        cut = 0
-        if len(section) > _MAX_RUN:
-            for run in re.finditer(r"\s+|\S+", section):
-                for end in range(run.start() + _MAX_RUN, run.end(), _MAX_RUN):
-                    yield section[cut:end]
-                    cut = end
-        yield section[cut:]

@@ -22,7 +22,7 @@ from tiny_models import Tensors, dequantized, write_gguf
 from pyllama3.backends import BACKENDS, Engine, engine_dir, is_built, load_engine
 from pyllama3.config import ModelConfig, RopeStyle
 from pyllama3.session import EngineModel
-from pyllama3.weights import Weights, load_weights
+from pyllama3.weights import load_weights
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -213,6 +213,6 @@ def load_tiny(
     """
     write_gguf(path, replace(config, rope_style=RopeStyle.INTERLEAVED), tensors, kind)
     read = load_weights(path)
-    weights = Weights(path, replace(read.config, rope_style=config.rope_style), read.tensors, read.metadata)
+    weights = replace(read, config=replace(read.config, rope_style=config.rope_style))
     model = EngineModel(engine, weights, threads=threads)
     return model, ReferenceModel(config, dequantized(path))

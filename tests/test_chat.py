@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyllama3.chat import CHATML, LLAMA3, ChatTemplate, encode_chat, find_template
 from pyllama3.errors import TemplateError
 from pyllama3.tokenizer import Tokenizer
+from pyllama3.vocabulary import read_gguf_vocabulary
 from pyllama3.weights.gguf import read_gguf
 
 ORACLE = Path(__file__).parent / "data" / "smollm2_greedy.json"
@@ -61,7 +62,7 @@ def test_chatml_format() -> None:
 
 def test_smollm2_ids(smollm2_path: Path) -> None:
     metadata = read_gguf(smollm2_path).metadata
-    found = find_template(metadata)
+    found = find_template(metadata["tokenizer.chat_template"], read_gguf_vocabulary(metadata))
     assert found is not None
     ids = encode_chat(Tokenizer.from_gguf(metadata), found, [{"role": "user", "content": "What is gravity?"}])
     cases = {case["name"]: case for case in json.loads(ORACLE.read_text())["cases"]}
@@ -169,7 +170,7 @@ def eos(name: str, special: tuple[str, ...], key: str = "eos") -> dict[str, Any]
 
 
 def test_find_template() -> None:
-    own = find_template(vocabulary() | {"tokenizer.chat_template": "{{ bos_token }}{{ eos_token }}"})
+    own = find_template("{{ bos_token }}{{ eos_token }}", read_gguf_vocabulary(vocabulary()))
     assert own is not None
     assert own.render(USER) == "<|begin_of_text|><|eot_id|>"
     for metadata, source in [
@@ -177,15 +178,14 @@ def test_find_template() -> None:
         (eos("<|im_end|>", CHATML_SPECIAL), CHATML),
         (eos("<|end_of_text|>", LLAMA3_SPECIAL) | {"tokenizer.ggml.eot_token_id": VOCAB_SIZE - 1}, LLAMA3),
     ]:
-        found = find_template(metadata)
+        found = find_template(None, read_gguf_vocabulary(metadata))
         assert found is not None
         assert found.source == source
 
 
 def test_base_models_have_no_template() -> None:
-    assert find_template(eos("<|end_of_text|>", LLAMA3_SPECIAL)) is None
-    assert find_template(eos("<|endoftext|>", CHATML_SPECIAL)) is None
-    assert find_template({}) is None
+    assert find_template(None, read_gguf_vocabulary(eos("<|end_of_text|>", LLAMA3_SPECIAL))) is None
+    assert find_template(None, read_gguf_vocabulary(eos("<|endoftext|>", CHATML_SPECIAL))) is None
 
 
 def test_one_bos() -> None:

@@ -23,7 +23,7 @@ def command(model: str, text: str | None, special: bool, only_ids: bool) -> None
     text = read_prompt(text)
     with download_progress(model) as progress:
         path = find_model(model, progress=progress)
-    tokenizer = Tokenizer.from_gguf(load_weights(path).metadata)
+    tokenizer = Tokenizer(load_weights(path).load_vocabulary())
     ids = tokenizer.encode(text, special=special)
     if only_ids:
         click.echo(" ".join(map(str, ids)))

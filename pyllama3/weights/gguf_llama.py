@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..config import ModelConfig, RopeStyle
 from ..errors import WeightsError
+from ..vocabulary import read_gguf_vocabulary
 from .gguf import StringArray
 from .gguf_split import read_gguf_parts
 from .keys import Keys
@@ -35,7 +37,19 @@ def load_gguf(path: Path) -> Weights:
     rope_freqs = file.tensors.pop(_ROPE_FREQS, None)
     tensors = check_tensors(path, config, file.tensors)
     config = _with_rope_scaling(Keys(path, file.metadata), config, rope_freqs)
-    return Weights(path, config, tensors, file.metadata)
+    return Weights(
+        path,
+        config,
+        tensors,
+        load_vocabulary=partial(read_gguf_vocabulary, file.metadata),
+        load_template=partial(_read_template, file.metadata),
+        metadata=file.metadata,
+    )
+
+
+def _read_template(metadata: Mapping[str, Any]) -> str | None:
+    template = metadata.get("tokenizer.chat_template")
+    return template if isinstance(template, str) and template else None
 
 
 def _read_config(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelConfig:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ModelConfig
+from ..vocabulary import Vocabulary
 from .types import TensorType, dequantize
 
 
@@ -35,7 +36,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A checked model: `tensors` has GGUF names and exactly the tensors of the layout, `metadata` GGUF keys.
+    """A checked model of any format: `tensors` has GGUF names and exactly the tensors of the layout.
 
     Norms are always F32. Without "output.weight" the token embedding serves as the output matrix.
     """
@@ -43,7 +44,20 @@ class Weights:
     path: Path
     config: ModelConfig
     tensors: dict[str, Tensor]
-    metadata: Mapping[str, Any]
+    load_vocabulary: Callable[[], Vocabulary]
+    """Reads the vocabulary, which may take a while.
+
+    Raises:
+        TokenizerError: it is missing, damaged, of an unsupported kind, or does not fit the tensors.
+    """
+    load_template: Callable[[], str | None] = lambda: None
+    """Reads the source of the chat template, if the model brings one.
+
+    Raises:
+        TemplateError: its file is damaged.
+    """
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """GGUF keys; empty for other formats."""
 
     def close(self) -> None:
         """Forget the tensors; the file is unmapped as soon as nobody else holds a view of it."""
