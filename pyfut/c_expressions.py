@@ -39,6 +39,7 @@ from pyfut.generator import needs_clarity
 from pyfut.naming import camel_case, escape
 from pyfut.types import (
     BOOL,
+    BYTE,
     DOUBLE,
     FLOAT,
     INT,
@@ -46,6 +47,7 @@ from pyfut.types import (
     NINT,
     NULL,
     STRING_STORAGE,
+    USHORT,
     ArrayType,
     ClassType,
     EnumType,
@@ -332,6 +334,8 @@ class CExpressions(CTypes):
         if isinstance(expr.value, int) and expr.value in (INT.minimum, LONG.minimum):
             return self._value(expr.value, expr.type)
         operand = self.expr(expr.operand, UNARY)
+        if expr.operator == "~" and expr.operand.type in (BYTE, USHORT) and isinstance(expr.operand, Index):
+            operand = f"(int) {operand}"
         if isinstance(expr.type, EnumType):
             return f"({self.type_name(expr.type.decl)}) {expr.operator}{operand}", UNARY
         space = " " if operand.startswith(expr.operator[0]) else ""
@@ -372,13 +376,20 @@ class CExpressions(CTypes):
     @staticmethod
     def _out_of_range(expr: Binary) -> bool | None:
         """Return the result of comparing a small integer with a constant beyond its range, which compilers warn of."""
-        source, value = expr.left.type, expr.right.value
         compare = COMPARISONS.get(expr.operator)
-        if compare is None or not isinstance(source, Integer) or steps(expr.left) or not isinstance(value, int):
+        if compare is None or steps(expr):
             return None
-        if source.minimum <= value <= source.maximum:
-            return None
-        return compare(source.minimum, value)
+        for operand, constant in ((expr.left, expr.right), (expr.right, expr.left)):
+            source, value = operand.type, constant.value
+            if isinstance(source, Integer) and isinstance(value, int) and operand.value is None:
+                low, high = (
+                    compare(bound, value) if operand is expr.left else compare(value, bound)
+                    for bound in (source.minimum, source.maximum)
+                )
+                beyond = not source.minimum <= value <= source.maximum
+                if low == high and (beyond or expr.operator not in ("==", "!=")):
+                    return low
+        return None
 
     def _operand(self, expr: Binary, operand: Expr, minimum: int) -> str:
         rounding = isinstance(operand, Call) and operand.builtin in ROUNDING

@@ -225,6 +225,8 @@ class ExpressionChecker(ConversionChecker):
     def _const_type(self, expr: Expr, const: ConstDecl) -> Type:
         """Return the type of the literal that replaces a constant, or of a constant array."""
         self.resolve_const(const)
+        if const.state == "busy":
+            return ERROR
         expr.value = const.value
         if isinstance(const.type, ArrayType):
             self.uses.add(const)

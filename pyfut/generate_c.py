@@ -403,7 +403,7 @@ class CGenerator(CStatements):
         value = self.const_value(const.value, const.type)
         if isinstance(const.init.type, Integer):
             value = value.removesuffix(".0")
-        if re.search(r"[ -]", value) and not value.startswith(('"', "(")):
+        if " " in value and not value.startswith('"'):
             value = f"({value})"
         return f"#define {self.const_name(const)} {value}"
 
@@ -570,15 +570,16 @@ class CGenerator(CStatements):
             if method.throws and method.type == VOID:
                 self.line("return true;")
         self.cleanups = []
-        names = [] if method.is_static else ["self"]
-        names += ["argc", "argv"] if prologue else [self.var_name(p) for p in method.parameters]
         for name, at in reversed(self.storages):
             if len(re.findall(rf"\b{name}\b", "\n".join(self.lines[start:]))) == 1:
                 indentation = "\t" * (len(self.lines[at - 1]) - len(self.lines[at - 1].lstrip("\t")))
                 self.lines.insert(at, f"{indentation}(void) {name};")
         self.storages = []
         text = "\n".join(self.lines[start:])
-        unused = [f"\t(void) {name};" for name in names if not re.search(rf"\b{name}\b", text)]
+        unread = [self.var_name(p) for p in method.parameters if not p.is_read]
+        names = [] if method.is_static else ["self"]
+        names += ["argc", "argv"] if prologue else [self.var_name(p) for p in method.parameters]
+        unused = [f"\t(void) {n};" for n in names if n in unread or not re.search(rf"\b{n}\b", text)]
         self.lines[start:start] = unused
         self.method = None
         self.depth -= 1

@@ -278,7 +278,7 @@ class StatementChecker(LibraryChecker):
         type_ = self.value_of(stmt.subject)
         if isinstance(type_, ClassType):
             self.diagnostics.unsupported(stmt.position, "switch on the type of an object")
-            return False
+            return True
         valid = isinstance(type_, (EnumType, StringType)) or (isinstance(type_, Integer) and type_ != LONG)
         if type_ != ERROR and not valid:
             message = f"'switch' on type '{type_}' - expected 'int', 'enum', 'string' or object reference"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from pyfut.cli import main  # noqa: E402
+from pyfut.cli import main
 
 LANGUAGES = ("py", "c")
 C_FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-fsanitize=address,undefined"]
@@ -59,7 +59,13 @@ def execute(program: Path, language: str, directory: Path) -> str:
         command = [str(binary)]
     try:
         run = subprocess.run(
-            [*command, "foo", "bar"], capture_output=True, text=True, check=False, timeout=60, cwd=directory, stdin=subprocess.DEVNULL
+            [*command, "foo", "bar"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         return "FAILED: endless"
