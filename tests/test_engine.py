@@ -9,32 +9,37 @@ from typing import Any
 import engines
 import numpy as np
 import pytest
-from engines import ROUNDING, TYPES, Floats, assert_forward, load_tiny
-from gguf import GGMLQuantizationType as GgmlType
+from blocks import ggml
+from engines import HALF_CACHE_NMSE, INT8_NMSE, ROUNDING, Floats, assert_forward, load_tiny, nmse
 from reference import Record, ReferenceModel, llama3_rope_factors, rope_frequencies
-from tiny_models import random_tensors, tiny_config
+from tiny_models import dequantized, random_tensors, tiny_config, write_gguf
 
 from pyllama3.backends import Engine
 from pyllama3.config import RopeStyle
 from pyllama3.session import BATCH, EngineModel, Session, State
+from pyllama3.weights import TensorType, load_weights
 
 engine = engines.engine
 both_engines = engines.both_engines
 
+TYPES = [type for type in TensorType if type.block_size in (1, 32) and type != TensorType.IQ4_NL]
+"""Those that `gguf` can quantize to."""
 IDS = [257, 7, 104, 0, 287, 7, 33, 33, 190, 12, 5]
 
 
 def tiny(
     engine: Engine,
     path: Path,
-    kind: GgmlType = GgmlType.F32,
+    type: TensorType = TensorType.F32,
     *,
     tied: bool = False,
     threads: int = 1,
+    exact: bool = True,
     **overrides: Any,
 ) -> tuple[EngineModel, ReferenceModel]:
     config = tiny_config(**overrides)
-    return load_tiny(engine, path / "tiny.gguf", config, random_tensors(config, 6, tied=tied), kind, threads=threads)
+    tensors = random_tensors(config, 6, tied=tied)
+    return load_tiny(engine, path / "tiny.gguf", config, tensors, type, threads=threads, exact=exact)
 
 
 def fill(
@@ -62,10 +67,21 @@ def residual(state: State, rows: int) -> Floats:
 # whole passes
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("type", TYPES)
 @pytest.mark.parametrize("tied", [False, True])
-def test_every_type(engine: Engine, tmp_path: Path, kind: GgmlType, tied: bool) -> None:
-    check_logits(*tiny(engine, tmp_path, kind, tied=tied))
+def test_every_type(engine: Engine, tmp_path: Path, type: TensorType, tied: bool) -> None:
+    check_logits(*tiny(engine, tmp_path, type, tied=tied))
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_half_precision_caches_and_8_bit_activations(engine: Engine, tmp_path: Path, type: TensorType) -> None:
+    model, reference = tiny(engine, tmp_path, type, exact=False)
+    session, cache = Session(model, context=64), reference.cache()
+    allowed = INT8_NMSE if model.quantizes and type.block_size > 1 else HALF_CACHE_NMSE
+    batch_error = nmse(session.feed(IDS, all_logits=True), reference.forward(IDS, cache))
+    step_error = nmse(session.feed([3]), reference.forward([3], cache)[0])
+    assert 1e-9 < batch_error < allowed  # something has been rounded
+    assert 1e-9 < step_error < allowed
 
 
 @pytest.mark.parametrize(("heads", "kv_heads"), [(1, 1), (4, 4), (4, 2), (8, 2), (6, 1)])
@@ -95,7 +111,17 @@ def test_rope(engine: Engine, tmp_path: Path, style: RopeStyle, factors: tuple[f
     ids=str,
 )
 def test_shapes(engine: Engine, tmp_path: Path, shape: dict[str, Any]) -> None:
-    check_logits(*tiny(engine, tmp_path, GgmlType.Q8_0, **shape))
+    check_logits(*tiny(engine, tmp_path, TensorType.Q8_0, **shape))
+
+
+def test_a_type_of_its_own_for_each_matrix(engine: Engine, tmp_path: Path) -> None:
+    config, path = tiny_config(), tmp_path / "mixed.gguf"
+    tensors = random_tensors(config, 6)
+    types = {name: TYPES[n % len(TYPES)] for n, name in enumerate(tensors)}
+    write_gguf(path, config, tensors, {name: ggml(type) for name, type in types.items()})
+    weights = load_weights(path)
+    assert len({tensor.type for tensor in weights.tensors.values()}) == len(TYPES)
+    check_logits(EngineModel(engine, weights, threads=1, exact=True), ReferenceModel(config, dequantized(path)))
 
 
 def check_logits(model: EngineModel, reference: ReferenceModel) -> None:
@@ -108,7 +134,7 @@ def check_logits(model: EngineModel, reference: ReferenceModel) -> None:
 def test_the_engines_agree(both_engines: tuple[Engine, Engine], tmp_path: Path) -> None:
     results = []
     for engine in both_engines:
-        model, _ = tiny(engine, tmp_path, GgmlType.Q4_1)
+        model, _ = tiny(engine, tmp_path, TensorType.Q4_1)
         results.append(Session(model, context=64).feed(IDS, all_logits=True))
     assert_forward(results[0], results[1])
     np.testing.assert_array_equal(results[0].argmax(axis=1), results[1].argmax(axis=1))
@@ -118,7 +144,7 @@ def test_the_engines_agree(both_engines: tuple[Engine, Engine], tmp_path: Path) 
 
 
 def test_stage_by_stage(engine: Engine, tmp_path: Path) -> None:
-    model, reference = tiny(engine, tmp_path, GgmlType.Q8_0, heads=4, kv_heads=2, head_dim=32)
+    model, reference = tiny(engine, tmp_path, TensorType.Q8_0, heads=4, kv_heads=2, head_dim=32)
     record: Record = {}
     reference.forward(IDS, reference.cache(), record)
     state = State(model, context=16, batch=len(IDS))
@@ -184,7 +210,7 @@ def test_the_residual_stream_can_be_written_between_stages(engine: Engine, tmp_p
 def test_one_engine_continues_what_another_began(both_engines: tuple[Engine, Engine], tmp_path: Path) -> None:
     states = []
     for engine in both_engines:
-        model, reference = tiny(engine, tmp_path, GgmlType.Q4_0)
+        model, reference = tiny(engine, tmp_path, TensorType.Q4_0)
         state = State(model, context=16)
         rows = fill(state, IDS, range(len(IDS)), logit_rows=range(len(IDS)))
         state.native.prepare(rows)
@@ -216,9 +242,9 @@ def test_rotations_are_exact_at_all_positions(
 # batches
 
 
-@pytest.mark.parametrize("kind", [GgmlType.F32, GgmlType.Q4_1])
-def test_stepping_equals_a_batch(engine: Engine, tmp_path: Path, kind: GgmlType) -> None:
-    model, _ = tiny(engine, tmp_path, kind)
+@pytest.mark.parametrize("type", [TensorType.F32, TensorType.Q4_1])
+def test_stepping_equals_a_batch(engine: Engine, tmp_path: Path, type: TensorType) -> None:
+    model, _ = tiny(engine, tmp_path, type)
     batch = Session(model, context=64).feed(IDS, all_logits=True)
     session = Session(model, context=64)
     steps = [session.feed(part, all_logits=True) for part in (IDS[:1], IDS[1:2], IDS[2:4], IDS[4:9], IDS[9:])]
@@ -260,7 +286,7 @@ def test_logits_only_for_the_rows_that_ask(engine: Engine, tmp_path: Path, wante
 
 def test_a_prompt_of_more_than_one_batch(engine: Engine, tmp_path: Path) -> None:
     length = BATCH + 5
-    model, reference = tiny(engine, tmp_path, GgmlType.Q8_0, layers=1, dim=32, hidden_dim=32, context=length)
+    model, reference = tiny(engine, tmp_path, TensorType.Q8_0, layers=1, dim=32, hidden_dim=32, context=length)
     ids = np.random.default_rng(2).integers(0, 288, length).tolist()
     expected = reference.forward(ids, reference.cache())
     assert_forward(Session(model, context=length).feed(ids, all_logits=True), expected)
@@ -284,17 +310,15 @@ def test_a_rewound_session_continues_like_a_fresh_one(engine: Engine, tmp_path: 
     np.testing.assert_array_equal(session.feed(IDS[3:]), fresh.feed(IDS[3:]))
 
 
-@pytest.mark.parametrize("kind", [GgmlType.F16, GgmlType.Q8_0, GgmlType.Q4_1])
-def test_the_number_of_threads_changes_nothing(engine: Engine, tmp_path: Path, kind: GgmlType) -> None:
-    model, _ = tiny(engine, tmp_path, kind, threads=3, heads=6, kv_heads=3, hidden_dim=160)
+@pytest.mark.parametrize("type", [TensorType.F32, TensorType.Q4_1])
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_number_of_threads_changes_nothing(engine: Engine, tmp_path: Path, type: TensorType, exact: bool) -> None:
+    model, _ = tiny(engine, tmp_path, type, exact=exact, heads=6, kv_heads=3, hidden_dim=160)
     results = []
     for threads in (1, 2, 3):
-        state = State(model, context=16)
-        state.native.set_threads(threads)
-        rows = fill(state, IDS, range(len(IDS)), logit_rows=range(len(IDS)))
-        batch = state.forward(rows, rows).copy()
-        step = state.forward(fill(state, [1], [rows], logit_rows=[0]), 1)
-        results.append(np.concatenate([batch, step]))
+        model.threads = threads
+        session = Session(model, context=16)
+        results.append(np.concatenate([session.feed(IDS, all_logits=True), session.feed([1])[None]]))
     np.testing.assert_array_equal(results[1], results[0])
     np.testing.assert_array_equal(results[2], results[0])
 

@@ -7,26 +7,30 @@ from typing import Any
 import engines
 import numpy as np
 import pytest
+from blocks import any_blocks, ggml
 from engines import (
     ELEMENTWISE,
+    HALF_ROUNDING,
     MARGIN,
-    PACKED_TYPES,
     ROUNDING,
     TINIEST,
     Floats,
     Input,
     Output,
     Values,
-    any_blocks,
     assert_close,
     assert_elementwise,
     assert_sums,
+    random_matrix,
 )
-from gguf import GGMLQuantizationType as GgmlType
-from reference import attention_values, rms_norm, rope, rope_frequencies, softmax, swiglu
+from gguf import dequantize
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import Array, rms_norm, rope, rope_frequencies, softmax, swiglu
 
 from pyllama3.backends import Engine
 from pyllama3.config import RopeStyle
+from pyllama3.weights import TensorType
 
 engine = engines.engine
 
@@ -47,6 +51,16 @@ def test_dot(engine: Engine, count: int) -> None:
     other_way = engine.Kernels.dot(Input(engine, b).run, 0, Input(engine, a).array, MARGIN, count)
     expected, magnitude = np.float64(a) @ np.float64(b), np.abs(a) @ np.abs(b)
     assert_sums([dot, other_way], expected, magnitude)
+
+
+@pytest.mark.parametrize("type", [TensorType.F16, TensorType.BF16])
+@pytest.mark.parametrize("count", LENGTHS)
+def test_dot_with_16_bit_floats(engine: Engine, type: TensorType, count: int) -> None:
+    a, b = random_matrix(type, 1, count), normal(count)
+    dot = engine.Kernels.dot_f16 if type == TensorType.F16 else engine.Kernels.dot_bf16
+    halves = Input(engine, a.data.view(np.int16), "int16")
+    result = dot(halves.array, MARGIN, Input(engine, b).array, MARGIN, count)
+    assert_sums(result, a.exact[0] @ b, np.abs(a.exact[0]) @ np.abs(b))
 
 
 @pytest.mark.parametrize("count", LENGTHS)
@@ -141,41 +155,6 @@ def test_swi_glu_of_extreme_gates(engine: Engine, gate: float, expected: float) 
     np.testing.assert_allclose(y.result(), [expected], rtol=ELEMENTWISE, atol=1e-33)
 
 
-# attention
-
-
-@pytest.mark.parametrize(("count", "head_dim", "stride"), [(1, 2, 2), (3, 33, 40), (70, 16, 48), (9, 64, 64)])
-def test_attention_scores(engine: Engine, count: int, head_dim: int, stride: int) -> None:
-    query, keys, scale = normal(head_dim), normal(count, stride), 0.3
-    scores = Output(engine, (count,))
-    engine.Kernels.attention_scores(
-        scores.array, MARGIN, Input(engine, query).array, MARGIN, *between_others(engine, keys, head_dim), count,
-        head_dim, scale,
-    )  # fmt: skip
-    used = np.float64(keys[:, :head_dim])
-    assert_sums(scores.result(), used @ query * scale, np.abs(used) @ np.abs(query) * scale)
-
-
-@pytest.mark.parametrize(("count", "head_dim", "stride"), [(1, 2, 2), (3, 33, 40), (70, 16, 48), (9, 64, 64)])
-def test_attention_values(engine: Engine, count: int, head_dim: int, stride: int) -> None:
-    probabilities, values = softmax(np.float64(normal(count))), normal(count, stride)
-    y = Output(engine, (head_dim,))
-    engine.Kernels.attention_values(
-        y.array, MARGIN, Input(engine, probabilities).array, MARGIN, *between_others(engine, values, head_dim), count,
-        head_dim,
-    )  # fmt: skip
-    used = np.float64(values[:, None, :head_dim])  # (count, 1 head, head_dim)
-    expected, magnitude = (attention_values(probabilities[None, None], v)[0, 0] for v in (used, np.abs(used)))
-    assert_sums(y.result(), expected, magnitude)
-
-
-def between_others(engine: Engine, rows: Floats, head_dim: int) -> tuple[object, int, int]:
-    """Return an array with NaN beside the first head_dim numbers of each row, where they start, and their distance."""
-    masked = rows.copy()
-    masked[:, head_dim:] = np.nan
-    return Input(engine, masked).array, MARGIN, rows.shape[1]
-
-
 # stored types
 
 
@@ -187,28 +166,47 @@ def test_half_to_float_of_every_finite_pattern(engine: Engine) -> None:
     assert_same_bits(np.array(converted, np.float32), expected[finite])
 
 
-@pytest.mark.parametrize("kind", [GgmlType.F16, GgmlType.BF16])
-def test_16_bit_floats_of_every_finite_pattern(engine: Engine, kind: GgmlType) -> None:
+def test_float_to_half_of_every_half(engine: Engine) -> None:
+    bits = np.arange(-(1 << 15), 1 << 15).astype(np.int16)
+    values = bits.view(np.float16).astype(np.float32)
+    finite = np.isfinite(values)
+    converted = [engine.Kernels.float_to_half(float(value)) for value in values[finite]]
+    np.testing.assert_array_equal(converted, bits[finite])
+
+
+def test_float_to_half_rounds_to_nearest_ties_to_even(engine: Engine) -> None:
+    halves = np.arange(0x0400, 0x7BFF).astype(np.int16).view(np.float16).astype(np.float32)[::37]  # normal numbers
+    step = halves * 2.0**-11
+    near = np.concatenate([halves + step * fraction for fraction in (0.3, 0.5, 0.7, 1.0, 1.5)]).astype(np.float32)
+    values = np.concatenate([near, -near])
+    values = values[np.abs(values) < 65504]
+    converted = [engine.Kernels.float_to_half(float(value)) for value in values]
+    np.testing.assert_array_equal(converted, values.astype(np.float16).view(np.int16))
+
+
+@given(st.floats(-(2.0**-14), 2.0**-14, width=32))
+def test_float_to_half_of_small_numbers(engine: Engine, value: float) -> None:
+    half = np.array([engine.Kernels.float_to_half(value)], np.int16).view(np.float16)[0]
+    assert abs(float(half) - value) <= 2.0**-25 * (1 + HALF_ROUNDING)  # half of the distance between subnormal numbers
+
+
+@pytest.mark.parametrize(("value", "half"), [(65520, 65504), (1e6, 65504), (-3e38, -65504)])
+def test_float_to_half_of_large_numbers_is_the_largest_half(engine: Engine, value: float, half: float) -> None:
+    assert np.array([engine.Kernels.float_to_half(value)], np.int16).view(np.float16)[0] == half
+
+
+@pytest.mark.parametrize("type", [TensorType.F16, TensorType.BF16])
+def test_16_bit_floats_of_every_finite_pattern(engine: Engine, type: TensorType) -> None:
     bits = np.arange(1 << 16).astype(np.uint16)
-    if kind == GgmlType.F16:
+    if type == TensorType.F16:
         wide = bits.view(np.float16).astype(np.float32)
     else:
         wide = (bits.astype(np.uint32) << 16).view(np.float32)
     finite = np.isfinite(wide)
     y = Output(engine, (int(finite.sum()),))
-    expand = engine.Dequantizer.f16 if kind == GgmlType.F16 else engine.Dequantizer.bf16
+    expand = engine.Dequantizer.f16 if type == TensorType.F16 else engine.Dequantizer.bf16
     expand(y.run, Input(engine, bits[finite].view(np.int16), "int16").array, MARGIN, len(y.result()))
     assert_same_bits(y.result(), wide[finite])
-
-
-@pytest.mark.parametrize("kind", PACKED_TYPES)
-@pytest.mark.parametrize("blocks", [1, 3])
-def test_blocks_of_any_bytes(engine: Engine, kind: GgmlType, blocks: int) -> None:
-    data, expected = any_blocks(kind, 1, 32 * blocks)
-    y = Output(engine, (32 * blocks,))
-    expand = getattr(engine.Dequantizer, kind.name.lower())
-    expand(y.run, Input(engine, data, "uint8").array, MARGIN, 32 * blocks)
-    np.testing.assert_array_equal(y.result(), expected[0])
 
 
 def assert_same_bits(actual: Floats, expected: Floats) -> None:
@@ -219,56 +217,55 @@ def assert_same_bits(actual: Floats, expected: Floats) -> None:
 # packed weights
 
 ROWS, COLS = 64, 96
-WORDS = {GgmlType.Q4_0: 8, GgmlType.Q4_1: 8, GgmlType.Q8_0: 16}
-"""Words per row and block."""
+PACKED_TYPES = (TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_1)
 
 
 class PackedWeights:
-    """ROWS rows of COLS numbers in a packed type; `words` and `halves` are arguments of the kernels."""
+    """ROWS rows of COLS numbers; `arguments` are those of the kernels."""
 
-    def __init__(self, engine: Engine, kind: GgmlType) -> None:
-        data, self.exact = any_blocks(kind, ROWS, COLS)
+    def __init__(self, engine: Engine, type: TensorType) -> None:
+        data = any_blocks(type, ROWS * COLS // 32)
+        self.exact = dequantize(data.reshape(ROWS, -1), ggml(type)).astype(np.float64)
+        self.four_bits = type != TensorType.Q8_0
         blocks = ROWS * COLS // 32
-        self.four_bits = kind != GgmlType.Q8_0
-        self.quants = Output(engine, np.zeros(blocks * WORDS[kind]), "uint16")
-        self.scales = Output(engine, np.zeros(blocks), "int16")
-        self.minimums = Output(engine, np.zeros(blocks), "int16") if kind == GgmlType.Q4_1 else None
-        self.arguments: list[Any] = [self.quants.run, self.scales.run]
-        if self.four_bits:
-            self.arguments.append(self.minimums.run if self.minimums else None)
+        self.outputs = [Output(engine, (blocks * (4 if self.four_bits else 8),), "int32")]
+        self.outputs += [Output(engine, (blocks,), "int16") for _ in range(2 if type == TensorType.Q4_1 else 1)]
+        self.arguments: list[Any] = [output.run for output in self.outputs]
+        if type == TensorType.Q4_0:
+            self.arguments.append(None)  # no minimums
         pack = engine.Packed.pack_q4 if self.four_bits else engine.Packed.pack_q8
         for start in range(0, ROWS, 32):
             pack(*self.arguments, Input(engine, data, "uint8").run, start, start + 32, COLS)
 
-    def check(self) -> None:
-        """Assert that packing wrote nothing around its arrays."""
-        for output in (self.quants, self.scales, self.minimums):
-            if output is not None:
-                output.result()
 
-
-@pytest.mark.parametrize("kind", PACKED_TYPES)
+@pytest.mark.parametrize("type", PACKED_TYPES)
 @pytest.mark.parametrize("row", range(0, ROWS, 16))
 @pytest.mark.parametrize(("column", "cols"), [(0, 96), (0, 32), (32, 64), (64, 32)])
-def test_a_tile_of_packed_weights(engine: Engine, kind: GgmlType, row: int, column: int, cols: int) -> None:
-    packed = PackedWeights(engine, kind)
-    packed.check()
+def test_a_tile_of_packed_weights(engine: Engine, type: TensorType, row: int, column: int, cols: int) -> None:
+    packed = PackedWeights(engine, type)
+    for output in packed.outputs:
+        output.result()
     tile = Output(engine, (cols, 16))
     fill = engine.Packed.tile_q4 if packed.four_bits else engine.Packed.tile_q8
     fill(tile.run, *packed.arguments, row, column, cols, COLS)
     np.testing.assert_array_equal(tile.result(), packed.exact[row : row + 16, column : column + cols].T)
 
 
-@pytest.mark.parametrize("kind", PACKED_TYPES)
+@pytest.mark.parametrize("type", PACKED_TYPES)
 @pytest.mark.parametrize(("start", "end"), [(0, 64), (0, 32), (32, 64)])
-def test_packed_weights_times_a_vector(engine: Engine, kind: GgmlType, start: int, end: int) -> None:
-    packed = PackedWeights(engine, kind)
+def test_packed_weights_times_a_vector(engine: Engine, type: TensorType, start: int, end: int) -> None:
+    packed = PackedWeights(engine, type)
     x, y = normal(COLS), Output(engine, np.full(ROWS, 5))
     multiply = engine.Packed.mat_vec_q4 if packed.four_bits else engine.Packed.mat_vec_q8
     multiply(y.array, MARGIN, *packed.arguments, Input(engine, x).array, MARGIN, start, end, COLS)
-    result, wanted = y.result(), slice(start, end)
-    assert (np.delete(result, np.r_[wanted]) == 5).all()
-    assert_sums(result[wanted], packed.exact[wanted] @ x, np.abs(packed.exact[wanted]) @ np.abs(x))
+    check_rows(y.result(), start, end, packed.exact, x)
+
+
+def check_rows(y: Floats, start: int, end: int, weights: Array, x: Values) -> None:
+    """Assert that the rows start to end are products, and the others still 5."""
+    wanted = slice(start, end)
+    assert (np.delete(y, np.r_[wanted]) == 5).all()
+    assert_sums(y[wanted], weights[wanted] @ x, np.abs(weights[wanted]) @ np.abs(x))
 
 
 @pytest.mark.parametrize("cols", [1, 2, 3, 50])
@@ -285,3 +282,85 @@ def test_tiles(engine: Engine, cols: int) -> None:
     assert_sums(one.result()[:16], expected[0], magnitude[0])
     np.testing.assert_array_equal(four.result()[:, 16:], y[:, 16:])
     np.testing.assert_array_equal(one.result()[16:], y[0, 16:])
+
+
+# 8-bit activations
+
+
+class Quantized:
+    """A vector of whole blocks of 32, quantized at the offset 64."""
+
+    def __init__(self, engine: Engine, x: Floats) -> None:
+        self.quants = Output(engine, np.full(64 + len(x), 3), "int8")
+        self.scales = Output(engine, np.full(2 + len(x) // 32, 3), "float32")
+        self.sums = Output(engine, np.full(2 + len(x) // 32, 3), "int16")
+        x = np.concatenate([np.full(64, np.nan, np.float32), x])
+        outputs = self.quants.run, self.scales.run, self.sums.run
+        engine.Int8.quantize(*outputs, Input(engine, x).run, 64, len(x) - 64)
+
+    def numbers(self) -> Values:
+        """Return what the quantized vector means."""
+        return (self.quants.result()[64:].reshape(-1, 32) * np.float64(self.scales.result()[2:, None])).ravel()
+
+
+@given(st.lists(st.floats(-1000, 1000, width=32), min_size=32, max_size=32), st.sampled_from([1.0, 1e-6, 1e6]))
+def test_quantizing_a_block(engine: Engine, numbers: list[float], size: float) -> None:
+    x = np.array(numbers, np.float32) * np.float32(size)
+    quantized = Quantized(engine, x)
+    scale, quants = quantized.scales.result()[2], quantized.quants.result()[64:].astype(int)
+    largest = np.abs(x).max()
+    assert_close(scale, largest / 127, ELEMENTWISE * largest)
+    if scale > TINIEST:
+        assert_close(quantized.numbers(), x, scale * (0.5 + 2.0**-14))
+        assert np.abs(quants).max() == 127
+    assert quantized.sums.result()[2] == quants.sum()
+
+
+def test_quantizing_leaves_the_rest_alone(engine: Engine) -> None:
+    quantized = Quantized(engine, normal(96))
+    assert (quantized.quants.result()[:64] == 3).all()
+    assert (quantized.scales.result()[:2] == 3).all()
+    assert (quantized.sums.result()[:2] == 3).all()
+
+
+def test_a_block_of_zeros_stays_zero(engine: Engine) -> None:
+    quantized = Quantized(engine, np.zeros(64, np.float32))
+    assert not quantized.quants.result()[64:].any()
+    assert not quantized.numbers().any()
+
+
+EXTREMES = {
+    "random": normal(COLS),
+    "largest": np.full(COLS, 127, np.float32),
+    "smallest": np.full(COLS, -127, np.float32),
+    "alternating": np.tile([127, -127], COLS // 2).astype(np.float32),
+}
+"""Vectors with the largest integers, at which sums of 16 bits might overflow."""
+
+
+@pytest.mark.parametrize("type", PACKED_TYPES)
+@pytest.mark.parametrize("x", EXTREMES)
+@pytest.mark.parametrize(("start", "end"), [(0, 64), (32, 64)])
+def test_packed_weights_times_8_bit_activations(engine: Engine, type: TensorType, x: str, start: int, end: int) -> None:
+    packed, vector = PackedWeights(engine, type), Quantized(engine, EXTREMES[x])
+    y = Output(engine, np.full(ROWS, 5))
+    arguments = [y.array, MARGIN, *packed.arguments, vector.quants.run, vector.scales.run]
+    if packed.four_bits:
+        engine.Int8.mat_vec_q4(*arguments, vector.sums.run, 64, start, end, COLS)
+    else:
+        engine.Int8.mat_vec_q8(*arguments, 64, start, end, COLS)
+    check_rows(y.result(), start, end, packed.exact, vector.numbers())
+
+
+@pytest.mark.parametrize("type", [TensorType.Q4_0, TensorType.Q4_1])
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 9])
+def test_nibbles_times_a_batch_of_8_bit_activations(engine: Engine, type: TensorType, count: int) -> None:
+    packed = PackedWeights(engine, type)
+    vectors = [Quantized(engine, normal(COLS, seed=seed) * 10 ** (seed % 4)) for seed in range(count)]
+    parts = zip(*((v.quants.result()[64:], v.scales.result()[2:], v.sums.result()[2:]) for v in vectors), strict=True)
+    dtypes = ("int8", "float32", "int16")
+    batch = [Input(engine, np.concatenate(part), dtype).run for part, dtype in zip(parts, dtypes, strict=True)]
+    y = Output(engine, np.full((count, ROWS), 5))
+    engine.Int8.mat_mul_q4(y.run, ROWS, *packed.arguments, *batch, count, 32, 64, COLS)
+    for row, vector in zip(y.result(), vectors, strict=True):
+        check_rows(row, 32, 64, packed.exact, vector.numbers())

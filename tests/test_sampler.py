@@ -102,7 +102,9 @@ def test_setting_a_seed_again_starts_again(engine: Engine) -> None:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    logit = st.floats(-30, 30, width=32) | st.sampled_from([0.0, 1.0, 1.5, -INF])  # the latter for ties
+    # in steps, so that different logits have different probabilities; few of them, so that some are equal
+    steps = draw(st.sampled_from([1, 64, 4096]))
+    logit = st.just(-INF) | st.integers(-20 * steps, 20 * steps).map(lambda n: n / steps)
     logits = draw(st.lists(logit, min_size=1, max_size=40).filter(lambda logits: max(logits) > -INF))
     token = st.integers(0, len(logits) - 1)
     return Case(
@@ -119,6 +121,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 @given(case=cases())
 @example(Case([1.0, 1.0, 1.0, 1.0], top_p=0.5))
+@example(Case([0.0, 30.0, -INF, 29.5], temperature=0.01))
 @example(Case([1.0, 1.0, 0.0, 1.0], min_p=1.0))
 @example(Case([2.0, 1.0], top_k=1, penalty=4.0, recent=[0, 0]))
 @settings(deadline=None)

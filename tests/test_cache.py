@@ -1,0 +1,138 @@
+"""Attention over cached keys and values, alone, against the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import engines
+import numpy as np
+import pytest
+from engines import ELEMENTWISE, MARGIN, ROUNDING, Floats, Input, Output, Values, assert_close
+from reference import attention
+
+from pyllama3.backends import Engine
+
+engine = engines.engine
+
+LAYERS, SEQUENCES = 2, 3
+
+
+def normal(*shape: int, seed: int = 1) -> Floats:
+    return np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32)
+
+
+def half(x: Values) -> Values:
+    return x.astype(np.float16).astype(np.float32)
+
+
+class Cache:
+    """A cache of the engine, whose memory is between sentinels."""
+
+    def __init__(
+        self, engine: Engine, positions: int, kv_heads: int, group: int, head_dim: int, *, halves: bool = False
+    ) -> None:
+        self.engine = engine
+        self.shape = (kv_heads, group, head_dim)
+        self.native = engine.KvCache()
+        self.native.init(LAYERS, SEQUENCES, positions, kv_heads, group, head_dim)
+        lengths = self.native.get_keys_length(), self.native.get_values_length()
+        self.memory = [Output(engine, np.zeros(length), "int16" if halves else "float32") for length in lengths]
+        setter = self.native.set_half_memory if halves else self.native.set_memory
+        setter(*(memory.run for memory in self.memory))
+
+    def store(self, layer: int, sequence: int, position: int, keys: Floats, values: Floats) -> None:
+        """Store keys and values (kv_heads, head_dim)."""
+        arrays = (Input(self.engine, array).array for array in (keys, values))
+        self.native.store(layer, sequence, position, *arrays, MARGIN)
+        for memory in self.memory:
+            memory.result()
+
+    def attend(
+        self, layer: int, sequence: int, queries: Floats, positions: list[int], start: int, end: int, head: int
+    ) -> Values:
+        """Return (rows, kv_heads, group, head_dim): what was computed, and 5 elsewhere."""
+        output = Output(self.engine, np.full(queries.shape, 5))
+        scratch = Output(self.engine, (self.native.get_scratch_length(),))
+        where = Input(self.engine, positions, "int32").run
+        self.native.attend(
+            output.run, Input(self.engine, queries).run, where, start, end, layer, sequence, head, scratch.array, MARGIN
+        )  # fmt: skip
+        scratch.result()
+        return output.result()
+
+
+def fill(cache: Cache, layer: int, sequence: int, count: int) -> tuple[Floats, Floats]:
+    """Store random keys and values (count, kv_heads, head_dim)."""
+    kv_heads, _, head_dim = cache.shape
+    keys, values = (normal(count, kv_heads, head_dim, seed=10 * layer + sequence + seed) for seed in (0, 100))
+    for position in range(count):
+        cache.store(layer, sequence, position, keys[position], values[position])
+    return keys, values
+
+
+def check(cache: Cache, keys: Any, values: Any, positions: list[int], layer: int = 0, sequence: int = 0) -> None:
+    """Compare attention of rows at some positions, head by head, with the reference."""
+    kv_heads, group, head_dim = cache.shape
+    queries = normal(len(positions), kv_heads, group, head_dim, seed=7)
+    flat = np.float64(queries).reshape(len(positions), kv_heads * group, head_dim)
+    expected = attention(flat, np.float64(keys), np.float64(values), np.array(positions)).reshape(queries.shape)
+    for head in range(kv_heads):
+        actual = cache.attend(layer, sequence, queries, positions, 0, len(positions), head)
+        # scores of size 10 are off by 100 roundings, and so are probabilities, relatively
+        assert_close(actual[:, head], expected[:, head], 1000 * ROUNDING * np.abs(values).max())
+        assert (np.delete(actual, head, axis=1) == 5).all()
+
+
+@pytest.mark.parametrize(
+    ("kv_heads", "group", "head_dim"),
+    [(1, 1, 2), (2, 1, 16), (2, 2, 20), (1, 3, 64), (3, 4, 8), (1, 80, 2)],  # more than 64 queries at once
+)
+@pytest.mark.parametrize("halves", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 40])
+def test_attention(engine: Engine, kv_heads: int, group: int, head_dim: int, halves: bool, count: int) -> None:
+    cache = Cache(engine, 40, kv_heads, group, head_dim, halves=halves)
+    keys, values = fill(cache, 0, 0, count)
+    if halves:
+        keys, values = half(keys), half(values)
+    rows = min(count, cache.native.get_block_rows())
+    for first in {0, count // 2, count - 1}:
+        check(cache, keys, values, list(range(first, min(first + rows, count))))
+
+
+def test_attention_over_more_positions_than_are_summed_at_a_time(engine: Engine) -> None:
+    cache = Cache(engine, 600, 1, 2, 8)
+    keys, values = fill(cache, 0, 0, 600)
+    check(cache, keys, values, [255, 256, 257, 511, 512, 599])
+
+
+def test_layers_and_sequences_are_apart(engine: Engine) -> None:
+    cache = Cache(engine, 20, 2, 2, 8)
+    stored = {(layer, sequence): fill(cache, layer, sequence, 20) for layer in range(2) for sequence in range(3)}
+    for (layer, sequence), (keys, values) in stored.items():
+        check(cache, keys, values, [3, 19], layer, sequence)
+
+
+def test_positions_can_be_written_again(engine: Engine) -> None:
+    cache = Cache(engine, 20, 1, 1, 4)
+    keys, values = fill(cache, 0, 0, 20)
+    for position in (5, 6):
+        keys[position], values[position] = normal(2, 1, 4, seed=50 + position)
+        cache.store(0, 0, position, keys[position], values[position])
+    check(cache, keys, values, [5, 6])  # positions from 7 on hold what does not count any more
+
+
+def test_only_the_rows_asked_for(engine: Engine) -> None:
+    cache = Cache(engine, 16, 1, 2, 4)
+    fill(cache, 0, 0, 8)
+    output = cache.attend(0, 0, normal(4, 1, 2, 4), [4, 5, 6, 7], 1, 3, 0)
+    assert (output[[0, 3]] == 5).all()
+    assert (output[[1, 2]] != 5).all()
+
+
+def test_equal_keys_give_the_mean_of_the_values(engine: Engine) -> None:
+    cache = Cache(engine, 16, 1, 1, 4)
+    values = normal(5, 1, 4)
+    for position in range(5):
+        cache.store(0, 0, position, np.ones((1, 4), np.float32), values[position])
+    output = cache.attend(0, 0, normal(1, 1, 1, 4), [4], 0, 1, 0)
+    assert_close(output[0, 0, 0], values.astype(np.float64).mean(axis=0)[0], ELEMENTWISE * np.abs(values).max())
