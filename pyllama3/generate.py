@@ -134,7 +134,7 @@ def generate(
 
     Raises:
         ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
-        OptionError: `max_tokens` is less than 1.
+        OptionError: `max_tokens` is less than 1, the prompt is empty, or a token is not in the vocabulary.
     """
     room = session.context - session.position - len(prompt)
     if max_tokens is not None and max_tokens < 1:
@@ -144,6 +144,7 @@ def generate(
         raise ContextError(
             f"{session.position + len(prompt)} prompt tokens{wanted} do not fit into the context of {session.context}"
         )
+    session.check(prompt)
     return _generate(
         session,
         tokenizer,

@@ -140,7 +140,7 @@ class Llama:
     def close(self) -> None:
         """Let go of the weights; the model can not be used any more."""
         self._weights.close()
-        del self._model
+        vars(self).pop("_model", None)
 
     def __enter__(self) -> Llama:
         return self
@@ -150,9 +150,8 @@ class Llama:
 
 
 def _sampler_options(options: Mapping[str, Any]) -> SamplerOptions:
-    try:
-        return SamplerOptions(**options)
-    except TypeError:
-        known = ", ".join(SamplerOptions.__dataclass_fields__)
-        unknown = ", ".join(sorted(set(options) - set(SamplerOptions.__dataclass_fields__)))
-        raise OptionError(f"unknown option: {unknown}; known: max_tokens, {known}") from None
+    known = SamplerOptions.__dataclass_fields__
+    unknown = sorted(options.keys() - known.keys())
+    if unknown:
+        raise OptionError(f"unknown option: {', '.join(unknown)}; known: max_tokens, {', '.join(known)}")
+    return SamplerOptions(**options)

@@ -181,7 +181,7 @@ class Session:
             ContextError: the tokens do not fit into the context; none of them was fed.
             OptionError: there are no tokens, or one is not in the vocabulary.
         """
-        self._check(ids)
+        self.check(ids)
         state = self._state
         results = []
         for start in range(0, len(ids), state.batch):
@@ -198,6 +198,24 @@ class Session:
                 results.append(logits.copy())
         return np.concatenate(results) if all_logits else results[-1][0]
 
+    def check(self, ids: Sequence[int]) -> None:
+        """Check that `feed` would take some tokens.
+
+        Raises:
+            ContextError: they do not fit into the context.
+            OptionError: there are none, or one is not in the vocabulary.
+        """
+        if len(ids) == 0:
+            raise OptionError("there are no tokens to feed")
+        if self.position + len(ids) > self.context:
+            raise ContextError(
+                f"{self.position} + {len(ids)} tokens do not fit into the context of {self.context} tokens"
+            )
+        vocab_size = self.config.vocab_size
+        for id in ids:
+            if not 0 <= id < vocab_size:
+                raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")
+
     def rewind(self, position: int) -> None:
         """Forget all tokens from a position on.
 
@@ -210,22 +228,10 @@ class Session:
 
     def close(self) -> None:
         """Free the caches; the session can not be used any more."""
-        del self._state
+        vars(self).pop("_state", None)
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def _check(self, ids: Sequence[int]) -> None:
-        if len(ids) == 0:
-            raise OptionError("there are no tokens to feed")
-        if self.position + len(ids) > self.context:
-            raise ContextError(
-                f"{self.position} + {len(ids)} tokens do not fit into the context of {self.context} tokens"
-            )
-        vocab_size = self.config.vocab_size
-        for id in ids:
-            if not 0 <= id < vocab_size:
-                raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")
