@@ -678,6 +678,8 @@ class ExpressionChecker(ConversionChecker):
         expr.method = symbol
         if not symbol.is_virtual or not self._is_dispatched(target):
             self.uses.add(symbol)
+        elif self.method is not None and self.method.is_constructor and isinstance(target, Name):
+            self.diagnostics.unsupported(expr.position, "call of a virtual method in a constructor")
         self._check_mutator(expr, target, symbol)
         self._check_arguments(expr, symbol)
         self._check_throws(expr, symbol)

@@ -42,7 +42,7 @@ from pyfut.ast import (
 )
 from pyfut.python_expressions import PythonExpressions
 from pyfut.types import VOID, ArrayType, Integer, StringType, Type, is_storage
-from pyfut.walk import has_own_break, is_invariant, modified, statements_of, steps, walk, without_final_break
+from pyfut.walk import has_own_break, is_invariant, is_named, modified, statements_of, steps, walk, without_final_break
 
 DOC_CODE = {"true": "True", "false": "False", "null": "None"}
 REVERSED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -509,7 +509,7 @@ class PythonGenerator(PythonExpressions):
         if step == 0 or (step > 0) != (operator in ("<", "<=")):
             return None
         symbols, words = modified(stmt.body)
-        if var in symbols or var.name in words or steps(init.var.init):
+        if var in symbols or is_named(var, words) or steps(init.var.init):
             return None
         if not isinstance(right.type, Integer) or not is_invariant(right, [stmt.body, stmt.advance]):
             return None

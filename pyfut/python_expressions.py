@@ -496,20 +496,20 @@ class PythonExpressions(Generator):
         return f"{self.called('isinstance')}({subject}, {self.type_name(decl)})", PRIMARY
 
     def _interpolated(self, expr: Interpolated) -> str:
+        """Return an f-string, or a call of `format` where an expression contains quotes."""
+        values = [self.expr(part.expr) for part in expr.parts if isinstance(part, Interpolation)]
+        inline = not any(c in value for value in values for c in "\"'\\")
+        remaining = iter(values)
         text = ""
         for part in expr.parts:
             if isinstance(part, str):
                 text += escape(part)[1:-1].replace("{", "{{").replace("}", "}}")
             else:
-                text += self._hole(part)
-        return f'f"{text}"'
+                text += f"{{{next(remaining) if inline else ''}{self._format(part)}}}"
+        return f'f"{text}"' if inline else f'"{text}".format({", ".join(values)})'
 
-    def _hole(self, part: Interpolation) -> str:
-        value = self.expr(part.expr)
-        if '"' in value or "\\" in value:
-            value = value.replace('"', "'")
-            if "\\" in value:
-                self.unsupported(part.expr, "escape sequence inside an interpolation", "Python")
+    @staticmethod
+    def _format(part: Interpolation) -> str:
         spec = ""
         letter, digits = part.format[:1], part.format[1:]
         if part.width:
@@ -521,7 +521,7 @@ class PythonExpressions(Generator):
             spec += f"0{digits}d" if digits else "d"
         elif letter:
             spec += f".{digits or 6}{letter}"
-        return f"{{{value}{':' + spec if spec else ''}}}"
+        return f":{spec}" if spec else ""
 
     # --- calls ---
 

@@ -39,6 +39,7 @@ from pyfut.ast import (
 )
 from pyfut.errors import Position
 from pyfut.library import LibraryChecker
+from pyfut.naming import snake_case
 from pyfut.types import (
     ERROR,
     INT,
@@ -365,7 +366,7 @@ class StatementChecker(LibraryChecker):
         words = set(re.findall(r"\w+", stmt.text))
         for scope in self.scopes:
             for name, symbol in scope.items():
-                if name not in words:
+                if name not in words and snake_case(name) not in words:
                     continue
                 if isinstance(symbol, Var):
                     symbol.is_read = symbol.is_assigned = True

@@ -32,6 +32,7 @@ from pyfut.ast import (
     Var,
     While,
 )
+from pyfut.naming import snake_case
 
 SKIPPED = frozenset(("position", "owner", "written"))
 
@@ -68,6 +69,11 @@ def modified(node: object) -> tuple[set[Var | FieldDecl], set[str]]:
     return symbols, words
 
 
+def is_named(symbol: Var | FieldDecl, words: set[str]) -> bool:
+    """Whether a native block names a variable or a field, in the spelling of C or of Python."""
+    return symbol.name in words or snake_case(symbol.name) in words
+
+
 def calls_methods(node: object) -> bool:
     """Whether a method of the program is called, which may modify any field."""
     return any(isinstance(n, Call) and n.method is not None for n in walk(node))
@@ -83,7 +89,7 @@ def is_invariant(expr: Expr, body: object) -> bool:
         symbol = n.symbol if isinstance(n, (Name, Member)) else None
         if isinstance(symbol, FieldDecl) and (opaque or symbol in symbols or words):
             return False
-        if isinstance(symbol, Var) and (symbol in symbols or symbol.name in words):
+        if isinstance(symbol, Var) and (symbol in symbols or is_named(symbol, words)):
             return False
     return not steps(expr)
 
