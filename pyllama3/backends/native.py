@@ -52,10 +52,11 @@ class NativeObject:
     """Base of the classes with instances.
 
     Setters of the engine keep pointers. So each object keeps what was last passed to each method (per scalar
-    arguments), and an object inside another one (`Llama3Model.get_tensor`) keeps it there.
+    arguments). An object inside another one (`Llama3Model.get_tensor`) keeps it there, and the other one alive.
     """
 
     _new: Callable[[], Any] | None = None
+    _owner: NativeObject | None = None
 
     def __init__(self) -> None:
         new = type(self)._new
@@ -65,10 +66,11 @@ class NativeObject:
         self._kept: dict[Any, Any] = {}
 
     @classmethod
-    def _inside(cls, pointer: Any, kept: dict[Any, Any]) -> NativeObject:
+    def _inside(cls, owner: NativeObject, pointer: Any) -> NativeObject:
         self = cls.__new__(cls)
+        self._owner = owner
         self._pointer = pointer
-        self._kept = kept
+        self._kept = owner._kept
         return self
 
 
@@ -87,11 +89,11 @@ def load(folder: Path) -> NativeEngine:
         text = header.read_text(encoding="utf-8")
         ffi.cdef(_declarations(text))
         lib = ffi.dlopen(str(library))
+        return NativeEngine(_make_classes(ffi, lib, text))
     except OSError as error:
         raise BackendError(f"{library}: {error}; run 'invoke build'") from None
-    except (cffi.CDefError, cffi.FFIError) as error:
-        raise BackendError(f"{header}: {error}; run 'invoke build'") from None
-    return NativeEngine(_make_classes(ffi, lib, text))
+    except (cffi.CDefError, cffi.FFIError, AttributeError) as error:  # the last if the library lacks a function
+        raise BackendError(f"{header}: {' '.join(str(error).split())}; run 'invoke build'") from None
 
 
 def _declarations(header: str) -> str:
@@ -184,6 +186,6 @@ def _instance_method(ffi: cffi.FFI, function: Any, ctype: Any, classes: dict[str
             scalars = tuple(value for value in converted if not isinstance(value, ffi.CData))
             self._kept[self._pointer, function, scalars] = (pointers, arguments)
         result = function(self._pointer, *converted)
-        return classes[returned]._inside(result, self._kept) if returned else result
+        return classes[returned]._inside(self, result) if returned else result
 
     return call
