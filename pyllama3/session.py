@@ -226,6 +226,19 @@ class Session:
             raise OptionError(f"cannot rewind to {position}; the session holds {self.position} tokens")
         del self._ids[position:]
 
+    def reuse(self, ids: Sequence[int]) -> Sequence[int]:
+        """Forget all tokens but those that `ids` begins with, and return the rest of `ids`, which is to be fed.
+
+        The rest is at least the last token, since its logits are not kept.
+        """
+        same = 0
+        for ours, theirs in zip(self._ids, ids[:-1], strict=False):
+            if ours != theirs:
+                break
+            same += 1
+        self.rewind(same)
+        return ids[same:]
+
     def close(self) -> None:
         """Free the caches; the session can not be used any more."""
         vars(self).pop("_state", None)
