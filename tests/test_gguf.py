@@ -266,15 +266,15 @@ def test_bad_tensors(tmp_path: Path, name: str, values: Any, message: str) -> No
 def test_files_of_other_kinds(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     assert failure(path) == "no such file"
-    assert failure(tmp_path) == "a directory; expected a GGUF file"
+    assert failure(tmp_path) == "a directory without config.json (Hugging Face) or params.json (Meta)"
     path.write_bytes(b"")
     assert failure(path) == "the file is empty"
     path.write_bytes(b"PK\x03\x04 and so on")
-    assert failure(path) == r"starts with b'PK\x03\x04', expected b'GGUF'"
+    assert failure(path) == r"starts with b'PK\x03\x04'; expected b'GGUF' or a name with .safetensors, .pth, .bin"
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
     assert "a Git LFS pointer" in failure(path)
     path.write_bytes(b"GGU")
-    assert failure(path) == "starts with b'GGU', expected b'GGUF'"
+    assert failure(path) == "starts with b'GGU'; expected b'GGUF' or a name with .safetensors, .pth, .bin"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import TokenizerError
 from .base import BEGIN_OF_TEXT, BytePairs, SentencePieces, Vocabulary, find_stop_ids
 from .byte_level import LLAMA3_PATTERN, SMOLLM_PATTERN, check_merge_order, merges_by_id, spell, spelled_out
-from .pieces import byte_name, check_bytes, piece_byte, piece_bytes, piece_name
+from .pieces import byte_name, check_pieces, piece_byte, piece_bytes, piece_name
 
 _LLAMA_BPE = frozenset({"llama-bpe", "llama3", "llama-v3", "smaug-bpe"})
 """Names of Llama 3's pre-tokenizer; some early files say smaug-bpe (ggml-org/llama.cpp#7724)."""
@@ -114,14 +114,15 @@ def _read_sentence_pieces(metadata: Mapping[str, Any]) -> Vocabulary:
             token = name.encode()
             special[name] = id
         tokens.append(token)
-    check_bytes(byte_ids)
+    scores = _numbers(metadata, "scores", len(names))
+    check_pieces(byte_ids, scores)
     bos_id = _id(metadata, "bos_token_id", len(names))
     return Vocabulary(
         tokens=tokens,
         special=special,
         user_defined=user_defined,
         algorithm=SentencePieces(
-            scores=_numbers(metadata, "scores", len(names)),
+            scores=scores,
             byte_ids=byte_ids,
             space_prefix=bool(metadata.get("tokenizer.ggml.add_space_prefix", True)),
         ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..errors import TokenizerError
 
@@ -32,8 +33,8 @@ def byte_name(byte: int) -> str:
     return f"<0x{byte:02X}>"
 
 
-def check_bytes(byte_ids: Mapping[int, int]) -> None:
-    """Check that there is a token for each byte, so that any text can be encoded.
+def check_pieces(byte_ids: Mapping[int, int], scores: Sequence[float]) -> None:
+    """Check that there is a token for each byte, so that any text can be encoded, and that scores have an order.
 
     Raises:
         TokenizerError: there is not.
@@ -41,3 +42,6 @@ def check_bytes(byte_ids: Mapping[int, int]) -> None:
     missing = [byte for byte in range(256) if byte not in byte_ids]
     if missing:
         raise TokenizerError(f"the vocabulary has no token for the byte 0x{missing[0]:02x}")
+    for id, score in enumerate(scores):
+        if math.isnan(score):
+            raise TokenizerError(f"the score of token {id} is not a number")

@@ -8,19 +8,27 @@ from pathlib import Path
 from ..errors import WeightsError
 from .gguf import MAGIC as GGUF_MAGIC
 from .gguf_llama import load_gguf
+from .huggingface import CONFIG, load_huggingface
+from .llama2c import load_llama2c
+from .mapping import map_file
+from .meta import PARAMS, load_meta
 from .tensor import Tensor, Weights
 from .types import TensorType
 
 __all__ = ["Tensor", "TensorType", "Weights", "load_weights"]
 
-_LOADERS: dict[bytes, Callable[[Path], Weights]] = {GGUF_MAGIC: load_gguf}
-"""A format is told by its first bytes."""
+_Loader = Callable[[Path], Weights]
 
-_LFS_POINTER = b"version https://git-lfs"
+_DIRECTORIES: dict[str, _Loader] = {CONFIG: load_huggingface, PARAMS: load_meta}
+"""A directory's format is told by a file in it."""
+_SUFFIXES: dict[str, _Loader] = {".safetensors": load_huggingface, ".pth": load_meta, ".bin": load_llama2c}
+"""That of a file by the end of its name, unless it begins as a GGUF file does, whatever its name."""
 
 
 def load_weights(path: Path | str) -> Weights:
-    """Load a model file; its tensors stay on disk until they are used.
+    """Load a model: a GGUF file, a directory from Hugging Face or Meta, or a file in one, or a llama2.c file.
+
+    Tensors stay on disk until they are used.
 
     Raises:
         WeightsError: the file is missing, of an unknown format, damaged, or not a Llama model.
@@ -29,21 +37,18 @@ def load_weights(path: Path | str) -> Weights:
     try:
         return _find_loader(path)(path)
     except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}") from error
+        raise WeightsError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
-def _find_loader(path: Path) -> Callable[[Path], Weights]:
-    if not path.exists():
-        raise WeightsError(f"{path}: no such file")
-    if not path.is_file():
-        raise WeightsError(f"{path}: {'a directory' if path.is_dir() else 'not a regular file'}; expected a GGUF file")
-    with path.open("rb") as file:
-        start = file.read(len(_LFS_POINTER))
-    if not start:
-        raise WeightsError(f"{path}: the file is empty")
-    if start == _LFS_POINTER:
-        raise WeightsError(f"{path}: a Git LFS pointer, not the model itself; fetch it with `git lfs pull`")
-    for magic, loader in _LOADERS.items():
-        if start.startswith(magic):
-            return loader
-    raise WeightsError(f"{path}: starts with {start[:4]!r}, expected {' or '.join(map(repr, _LOADERS))}")
+def _find_loader(path: Path) -> _Loader:
+    if path.is_dir():
+        for name, loader in _DIRECTORIES.items():
+            if (path / name).exists():
+                return loader
+        raise WeightsError(f"{path}: a directory without {' (Hugging Face) or '.join(_DIRECTORIES)} (Meta)")
+    start = map_file(path)[: len(GGUF_MAGIC)]
+    if start == GGUF_MAGIC:
+        return load_gguf
+    if path.suffix in _SUFFIXES:
+        return _SUFFIXES[path.suffix]
+    raise WeightsError(f"{path}: starts with {start!r}; expected {GGUF_MAGIC!r} or a name with {', '.join(_SUFFIXES)}")

@@ -10,6 +10,25 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
+class Llama3Scaling:
+    """Hyper-parameters of Llama 3.1's scaling (meta-llama/llama-models, models/llama3/model.py, `apply_scaling`)."""
+
+    factor: float
+    low_freq_factor: float = 1.0
+    """Pairs that turn less often than this in the original context have their angles divided by `factor`."""
+    high_freq_factor: float = 4.0
+    """Pairs that turn more often than this keep their angles."""
+    original_context: int = 8192
+
+    def divisors(self, head_dim: int, theta: float) -> NDArray[np.float32]:
+        """Return head_dim/2 divisors of the angles; between the two borders their inverses are mixed."""
+        turns = self.original_context / (2 * math.pi) * theta ** (-np.arange(0, head_dim, 2) / head_dim)
+        kept = np.clip((turns - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor), 0, 1)
+        divisors: NDArray[np.float32] = (1 / ((1 - kept) / self.factor + kept)).astype(np.float32)
+        return divisors
+
+
+@dataclass(frozen=True, kw_only=True)
 class YarnScaling:
     """Hyper-parameters of YaRN (Peng et al., "YaRN: Efficient Context Window Extension", 2023, section 3)."""
 

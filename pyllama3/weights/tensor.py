@@ -62,3 +62,12 @@ class Weights:
     def close(self) -> None:
         """Forget the tensors; the file is unmapped as soon as nobody else holds a view of it."""
         self.tensors.clear()
+
+
+def aligned(data: NDArray[np.uint8], type: TensorType) -> NDArray[np.uint8]:
+    """Return data as it is, or a copy if the engine could not address it as numbers of a type that is no block type."""
+    if data.ctypes.data % type.block_bytes == 0 or not data.size:
+        return data
+    copy: NDArray[np.uint8] = data.copy()
+    copy.flags.writeable = False
+    return copy
