@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pyllama3.backends import library_name
+from pyllama3.cpu import X86_64_V3
 from tools import build_engine
 from tools.build_engine import LIBRARY, ROOT, BuildError, build
 
@@ -140,7 +141,7 @@ def test_manifest_tells_how_it_was_built(
     assert manifest["sources"] == {"kernels.fu": hashlib.sha256(SOURCE.encode()).hexdigest()}
     assert manifest["cc"] == "cc -DWITH_ARGUMENT"
     assert manifest["cc_version"] == subprocess.check_output(["cc", "--version"], text=True).splitlines()[0]
-    flags = manifest["cflags"]
+    flags = manifest["cflags"]["llama3.c"]
     assert flags[-2:] == ["-DFIRST", "-DLAST=1"]
     assert {"-O3", "-Wall", "-Wextra", "-Werror"} < set(flags)
     assert ("-fopenmp" in flags) == manifest["openmp"]
@@ -179,12 +180,12 @@ def test_portable_code_is_not_for_this_processor_only(
 ) -> None:
     build(out, compiler=compiler, sources=sources, profile="portable")
     manifest = read_manifest(out)
-    assert not {"-march=native", "-Werror"} & set(manifest["cflags"])
+    assert not {"-march=native", "-Werror"} & set(manifest["cflags"]["llama3.c"])
     assert "AVX2" not in manifest["defines"]["llama3.c"]
     monkeypatch.setenv("CFLAGS", "-mavx2 -mfma -mf16c" if platform.machine() in ("x86_64", "AMD64") else "")
     build(out, compiler=compiler, sources=sources, profile="portable")
     manifest = read_manifest(out)
-    assert ("AVX2" in manifest["defines"]["llama3.c"]) == allows_avx2(manifest["cflags"])
+    assert ("AVX2" in manifest["defines"]["llama3.c"]) == allows_avx2(manifest["cflags"]["llama3.c"])
 
 
 @needs_cc
@@ -210,7 +211,7 @@ def test_without_c_compiler_the_python_backend_is_built(
     assert load_python(out / "llama3.py").Kernels.symbols() == 1
     assert not (out / LIBRARY).exists()
     manifest = read_manifest(out)
-    assert (manifest["cc"], manifest["cflags"], manifest["openmp"]) == (None, [], False)
+    assert (manifest["cc"], manifest["cflags"], manifest["openmp"]) == (None, {}, False)
     notice, summary = lines
     assert "C compiler" in notice
     assert "only the python backend is built" in notice
@@ -226,7 +227,7 @@ def test_without_openmp_one_thread_is_announced(
     build(out, compiler=compiler, cc=str(cc), sources=sources, say=lines.append)
     manifest = read_manifest(out)
     assert manifest["openmp"] is False
-    assert "-Wextra" in manifest["cflags"]
+    assert "-Wextra" in manifest["cflags"]["llama3.c"]
     assert ctypes.CDLL(str(out / LIBRARY)).Kernels_Symbols() == 2
     assert "has no OpenMP" in lines[0]
     assert len(lines) == 2
@@ -277,8 +278,11 @@ def test_unknown_option_lists_the_known(option: str, sources: Path, out: Path) -
         build(out, sources=sources, **{option: "nonsense"})  # type: ignore[arg-type]
 
 
-def test_the_host_looks_for_the_library_that_is_built() -> None:
+def test_the_host_looks_for_the_libraries_that_are_built() -> None:
     assert library_name() == LIBRARY
+    assert list(build_engine.VARIANTS) == ["llama3", f"llama3-{X86_64_V3}"]
+    for variant in build_engine.VARIANTS:
+        assert library_name(variant) == build_engine.library_name(variant)
 
 
 def test_no_sources_is_an_error(tmp_path: Path) -> None:

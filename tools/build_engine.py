@@ -21,8 +21,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "manifest.json"
-LIBRARY = {"darwin": "libllama3.dylib", "win32": "llama3.dll"}.get(sys.platform, "libllama3.so")
-ARTEFACTS = ("llama3.py", "llama3.c", "llama3.h", LIBRARY)
+VARIANTS = {"llama3": [], "llama3-x86-64-v3": ["-march=x86-64-v3"]}
+"""Names of the C files and libraries, and the flags for those that only some processors run, in portable builds.
+
+x86-64-v3 is a level of the x86-64 psABI: processors with AVX2, FMA and F16C.
+"""
+
+
+def library_name(variant: str = "llama3") -> str:
+    """Return the file name of a library on this platform."""
+    prefix, suffix = {"darwin": ("lib", ".dylib"), "win32": ("", ".dll")}.get(sys.platform, ("lib", ".so"))
+    return f"{prefix}{variant}{suffix}"
+
+
+LIBRARY = library_name()
+ARTEFACTS = ("llama3.py", *(file for name in VARIANTS for file in (f"{name}.c", f"{name}.h", library_name(name))))
 
 MINIMUM_FUT = (3, 3)
 COMPILERS = ("auto", "fut", "pyfut")
@@ -39,7 +52,7 @@ CFLAGS = [
 ]
 PROFILES = {
     "native": ["-O3", "-march=native", "-Werror"],
-    "portable": ["-O3"],  # for wheels: the oldest processor of the platform, and no new warning may break an install
+    "portable": ["-O3"],  # for wheels: no processor is left out, and no new warning may break an install
     "debug": ["-Og", "-g", "-Werror"],
     "sanitize": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
 }
@@ -81,14 +94,22 @@ class Transpiler:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """How a library is made."""
+
+    flags: tuple[str, ...]
+    """What the C compiler accepts."""
+    symbols: tuple[str, ...]
+    """Symbols for the Fusion compiler: "OPENMP", and "AVX2" where the flags allow its instructions (and FMA, F16C)."""
+
+
+@dataclass(frozen=True)
 class CCompiler:
-    """A C compiler that can be run, with the flags it accepts."""
+    """A C compiler that can be run, and the libraries it is to make, by the names in `VARIANTS`."""
 
     command: tuple[str, ...]
     version: str
-    flags: tuple[str, ...]
-    symbols: tuple[str, ...]
-    """Symbols for the Fusion compiler: "OPENMP", and "AVX2" where the flags allow its instructions (and FMA, F16C)."""
+    variants: dict[str, Variant]
 
 
 def run(command: Iterable[str]) -> subprocess.CompletedProcess[str]:
@@ -197,11 +218,17 @@ def find_c_compiler(cc: str, profile: str, say: Say) -> CCompiler | None:
         refused = set() if accepts(optional) else {flag for flag in optional if not accepts([flag])}
         if "-fopenmp" in refused:
             say(f"'{shlex.join(command)}' has no OpenMP: the c backend will use one thread")
-        accepted = [flag for flag in flags if flag not in refused] + shlex.split(os.environ.get("CFLAGS", ""))
+        accepted = [flag for flag in flags if flag not in refused]
+        wanted_variants = VARIANTS if profile == "portable" else {"llama3": []}
+        more_flags = {name: more for name, more in wanted_variants.items() if accepts(more)}
         source.write_text(PROBE_AVX2, encoding="utf-8")
-        symbols = {"OPENMP": "-fopenmp" not in refused, "AVX2": accepts(accepted)}
+        variants = {}
+        for name, more in more_flags.items():
+            flags = [*accepted, *more, *shlex.split(os.environ.get("CFLAGS", ""))]
+            symbols = {"OPENMP": "-fopenmp" not in refused, "AVX2": accepts(flags)}
+            variants[name] = Variant(tuple(flags), tuple(name for name, found in symbols.items() if found))
     version = run([*command, "--version"]).stdout.partition("\n")[0]
-    return CCompiler(tuple(command), version, tuple(accepted), tuple(name for name, found in symbols.items() if found))
+    return CCompiler(tuple(command), version, variants)
 
 
 def linking(source: Path, output: str) -> list[str]:
@@ -239,9 +266,9 @@ def build(
         raise BuildError(f"{sources}: no .fu files")
     transpiler = find_transpiler(compiler, say)
     c_compiler = find_c_compiler(cc, profile, say)
+    variants = c_compiler.variants if c_compiler else {}
     defines = {"llama3.py": ["PYTHON"], "llama3.c": ["C"]}
-    if c_compiler:
-        defines["llama3.c"] += c_compiler.symbols
+    defines |= {f"{name}.c": ["C", *variant.symbols] for name, variant in variants.items()}
     manifest: dict[str, object] = {
         "compiler": transpiler.name,
         "compiler_version": transpiler.version,
@@ -251,10 +278,11 @@ def build(
         "profile": profile,
         "cc": shlex.join(c_compiler.command) if c_compiler else None,
         "cc_version": c_compiler.version if c_compiler else None,
-        "cflags": list(c_compiler.flags) if c_compiler else [],
-        "openmp": bool(c_compiler and "OPENMP" in c_compiler.symbols),
+        "cflags": {f"{name}.c": list(variant.flags) for name, variant in variants.items()},
+        "openmp": any("OPENMP" in variant.symbols for variant in variants.values()),
     }
-    artefacts = [name for name in ARTEFACTS if c_compiler or name != LIBRARY]
+    headers = [str(Path(name).with_suffix(".h")) for name in defines if name.endswith(".c")]
+    artefacts = [*defines, *headers, *map(library_name, variants)]
     if is_current(out, manifest, artefacts):
         say(f"{shown(out)}: up to date")
         return
@@ -266,10 +294,11 @@ def build(
             options = [option for symbol in symbols for option in ("-D", symbol)]
             command = [*transpiler.command, "-o", str(staging / name), *options, *map(shown, paths)]
             run_or_fail(command, f"{transpiler.name} for {name}")
-        if c_compiler:
+        for name, variant in variants.items():
+            assert c_compiler
             moved = f"-fdebug-prefix-map={staging}={out.resolve()}"  # debuggers look for the source where it will be
-            arguments = linking(staging / "llama3.c", str(staging / LIBRARY))
-            run_or_fail([*c_compiler.command, *c_compiler.flags, moved, *arguments], shlex.join(c_compiler.command))
+            arguments = linking(staging / f"{name}.c", str(staging / library_name(name)))
+            run_or_fail([*c_compiler.command, *variant.flags, moved, *arguments], shlex.join(c_compiler.command))
         manifest["built"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         # Without a manifest the directory counts as not built, so that an interrupted update is done again.

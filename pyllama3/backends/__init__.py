@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..cpu import X86_64_V3, is_x86_64_v3
 from ..errors import BackendError
 
 BACKENDS = ("c", "python")
@@ -94,9 +95,20 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
     return loader(folder)
 
 
-def library_name() -> str:
-    """Return the file name of the compiled engine on this platform."""
-    return {"darwin": "libllama3.dylib", "win32": "llama3.dll"}.get(sys.platform, "libllama3.so")
+def library_name(variant: str = "llama3") -> str:
+    """Return the file name of the compiled engine on this platform, or of a variant for some processors only."""
+    prefix, suffix = {"darwin": ("lib", ".dylib"), "win32": ("", ".dll")}.get(sys.platform, ("lib", ".so"))
+    return f"{prefix}{variant}{suffix}"
+
+
+def find_variant(folder: Path | None = None) -> str:
+    """Return the fastest variant in a build folder (default: `engine_dir`) that this processor runs.
+
+    Builds for this machine have one, wheels several.
+    """
+    newer = f"llama3-{X86_64_V3}"
+    is_there = ((folder or engine_dir()) / library_name(newer)).is_file()
+    return newer if is_there and is_x86_64_v3() else "llama3"
 
 
 def is_built(name: str, folder: Path | None = None) -> bool:

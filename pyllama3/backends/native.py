@@ -13,7 +13,7 @@ import cffi
 import numpy as np
 
 from ..errors import BackendError
-from . import library_name
+from . import find_variant, library_name
 
 
 class NativeEngine:
@@ -75,12 +75,13 @@ class NativeObject:
 
 
 def load(folder: Path) -> NativeEngine:
-    """Load the library and `llama3.h` of a build folder.
+    """Load the library, and the header that describes it, of a build folder.
 
     Raises:
         BackendError: the library can not be loaded, or the header is not one that a Fusion compiler writes.
     """
-    header, library = folder / "llama3.h", folder / library_name()
+    variant = find_variant(folder)
+    header, library = folder / f"{variant}.h", folder / library_name(variant)
     # libgomp lets idle threads spin for milliseconds, in which other processes get nothing done; sleeping at once would
     # be slower, as a token takes hundreds of parallel regions. It reads this when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")

@@ -13,7 +13,7 @@ import click
 def command(as_json: bool) -> None:
     """Show which compilers made the engine, which backends there are, and what they run on."""
     from .. import __version__
-    from ..backends import BACKENDS, engine_dir, is_built, read_manifest
+    from ..backends import BACKENDS, engine_dir, find_variant, is_built, library_name, read_manifest
     from ..cpu import physical_cores
     from ..store import ALIASES, cache_dir
 
@@ -22,7 +22,14 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps(
-                {"version": __version__, "engine": str(engine_dir()), "backends": backends, **manifest}, indent=1
+                {
+                    "version": __version__,
+                    "engine": str(engine_dir()),
+                    "backends": backends,
+                    "library": library_name(find_variant()),
+                    **manifest,
+                },
+                indent=1,
             )
         )
         return
@@ -34,9 +41,11 @@ def command(as_json: bool) -> None:
         ("built", manifest["built"]),
     ]
     if "c" in backends:
+        variant = find_variant()
         rows += [
+            ("library", library_name(variant)),
             ("C compiler", manifest["cc_version"]),
-            ("flags", " ".join(manifest["cflags"])),
+            ("flags", " ".join(manifest["cflags"][f"{variant}.c"])),
             ("threads", f"{physical_cores()} (one per core)" if manifest["openmp"] else "1 (built without OpenMP)"),
         ]
     rows += [("models", f"{', '.join(ALIASES)}; cache: {cache_dir()}")]
