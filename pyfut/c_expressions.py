@@ -142,7 +142,7 @@ class CExpressions(CTypes):
             text, precedence = self._evaluate(expr)
             if self._is_constant_reference(expr) or re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
                 return (text if text.endswith(("NAN", "INFINITY")) else f"{text}f"), precedence
-            return f"(float) {self.expr(expr, UNARY)}", UNARY
+            return f"(float) {text if precedence >= UNARY else f'({text})'}", UNARY
         if isinstance(target, ClassType):
             return self._coerce_object(expr, target)
         return self._evaluate(expr)

@@ -169,17 +169,17 @@ class CLibrary(CExpressions):
 
     def _string_method(self, expr: Call, name: str) -> tuple[str, int]:
         assert isinstance(expr.target, Member)
+        if name == "Substring":
+            start, *length = expr.arguments
+            text = f"{self.expr(expr.target.object, ADD)} + {self.expr(start, ADD + 1)}"
+            if not length:
+                return f"{self.need('FuString_Copy')}({text})", POSTFIX
+            return f"{self.need('FuString_Substring')}({text}, {self.expr(length[0])})", POSTFIX
         text = self.expr(expr.target.object)
         arguments = [self.expr(a) for a in expr.arguments]
         if name == "Contains":
             self.includes.add("string.h")
             return f"strstr({text}, {arguments[0]}) != {self.null()}", EQUALITY
-        if name == "Substring":
-            start = self.expr(expr.arguments[0], ADD + 1)
-            text = self.expr(expr.target.object, ADD)
-            if len(arguments) == 1:
-                return f"{self.need('FuString_Copy')}({text} + {start})", POSTFIX
-            return f"{self.need('FuString_Substring')}({text} + {start}, {arguments[1]})", POSTFIX
         if name in ("ToLower", "ToUpper"):
             return self.unsupported(expr, name, "C"), POSTFIX
         helper = self.need("FuString_ReplaceAll" if name == "Replace" else f"FuString_{name}")

@@ -194,7 +194,8 @@ class CStatements(CLibrary):
         if has_side_effects(expr.target):
             self.unsupported(expr, "side effect in the target of this assignment", "C")
         source = expr.source
-        text = value()
+        initialized = isinstance(source, New) and source.fields
+        text = "" if initialized else value()
         target = self.expr(expr.target)
         cast = "" if replace == "FuString_Replace" else f"({self.declaration(expr.target.type, '').strip()}) "
         if isinstance(source, New) and source.fields:
@@ -460,12 +461,12 @@ class CStatements(CLibrary):
             self.leave(0, kept=f"{release}({name});")
             self.line(f"return {self._cast_up(name, expr.type, method.type)};")
             return
-        if is_dynamic(method.type):
+        if isinstance(expr, New) and expr.fields:
+            name = self.hoist(expr, "object initializer", expr.type, self._raw(expr))
+            self.field_inits(f"{name}->", expr)
+            text = self._cast_up(name, expr.type, method.type)
+        elif is_dynamic(method.type):
             text = self.owned(expr, method.type)
-            if isinstance(expr, New) and expr.fields:
-                name = self.hoist(expr, "object initializer", expr.type, self._raw(expr))
-                self.field_inits(f"{name}->", expr)
-                text = self._cast_up(name, expr.type, method.type)
         elif method.type == STRING_STORAGE:
             text = self.owned_string(expr)
         else:

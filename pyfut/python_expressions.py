@@ -416,26 +416,24 @@ class PythonExpressions(Generator):
         operator = expr.operator
         integers = isinstance(expr.left.type, Integer) and isinstance(expr.right.type, Integer)
         if operator in ("/", "%") and integers and not self._both_nonnegative(expr):
-            helper = "_div" if operator == "/" else "_mod"
-            self.helpers.add(helper)
-            return f"{helper}({self.expr(expr.left)}, {self.expr(expr.right)})", PRIMARY
+            return f"{self._truncating(operator)}({self.expr(expr.left)}, {self.expr(expr.right)})", PRIMARY
         precedence = PRECEDENCE[operator]
+        if operator in ("<", "<=", ">", ">=") and isinstance(expr.left.type, EnumType):
+            left, right = (f"{self.expr(side, PRIMARY)}.value" for side in (expr.left, expr.right))
+            return f"{left} {operator} {right}", precedence
         left = self._operand(expr, expr.left, precedence + (precedence == COMPARISON))
         right = self._operand(expr, expr.right, precedence + 1)
         spelling = SPELLING.get(operator, operator)
         if operator == "/" and integers:
             spelling = "//"
-        if operator in ("<", "<=", ">", ">=") and isinstance(expr.left.type, EnumType):
-            left, right = f"{self.expr(expr.left, PRIMARY)}.value", f"{self.expr(expr.right, PRIMARY)}.value"
         if operator in ("==", "!=") and self._compares_identity(expr):
             spelling = "is" if operator == "==" else "is not"
         return f"{left} {spelling} {right}", precedence
 
     def _operand(self, expr: Binary, operand: Expr, minimum: int) -> str:
-        text = self.expr(operand, minimum)
-        if needs_clarity(expr.operator, operand) and not text.startswith("("):
-            return f"({text})"
-        return f"({text})" if needs_clarity(expr.operator, operand) and self.expr(operand) == text else text
+        if needs_clarity(expr.operator, operand):
+            minimum = PRIMARY
+        return self.expr(operand, minimum)
 
     @staticmethod
     def _compares_identity(expr: Binary) -> bool:
@@ -447,11 +445,16 @@ class PythonExpressions(Generator):
         target, source = self.expr(expr.target), self.expr(expr.source)
         operator = expr.operator
         if operator in ("/=", "%=") and isinstance(expr.target.type, Integer):
-            combined = Binary(expr.position, operator[0], expr.target, expr.source)
-            if not self._both_nonnegative(combined):
-                return f"{target} = {self._binary(combined)[0]}"
+            if not self._both_nonnegative(Binary(expr.position, operator[0], expr.target, expr.source)):
+                return f"{target} = {self._truncating(operator[0])}({target}, {source})"
             return f"{target} {'//=' if operator == '/=' else '%='} {source}"
         return f"{target} {operator} {source}"
+
+    def _truncating(self, operator: str) -> str:
+        """Return the function for `/` or `%` of integers that may be negative."""
+        helper = "_div" if operator == "/" else "_mod"
+        self.helpers.add(helper)
+        return helper
 
     # --- signs ---
 
@@ -561,6 +564,7 @@ class PythonExpressions(Generator):
         if name == "Contains":
             return f"{self.expr(expr.arguments[0], COMPARISON + 1)} in {array}", COMPARISON
         assert name == "BinarySearch"
+        self._refuse_side_effects(expr, name)
         arguments = [array, self.expr(expr.arguments[0])]
         if len(expr.arguments) == 3:
             start, count = expr.arguments[1:]
@@ -597,11 +601,13 @@ class PythonExpressions(Generator):
 
     def _string_method(self, expr: Call, name: str) -> tuple[str, int]:
         assert isinstance(expr.target, Member)
-        text = self.expr(expr.target.object, PRIMARY)
-        arguments = [self.expr(a) for a in expr.arguments]
         if name == "Contains":
             needle = self.expr(expr.arguments[0], COMPARISON + 1)
             return f"{needle} in {self.expr(expr.target.object, COMPARISON + 1)}", COMPARISON
+        if len(expr.arguments) == 2:
+            self._refuse_side_effects(expr, name)
+        text = self.expr(expr.target.object, PRIMARY)
+        arguments = [self.expr(a) for a in expr.arguments]
         if name == "Substring":
             end = self.end(expr.arguments[0], expr.arguments[1]) if len(arguments) == 2 else ""
             return f"{text}[{arguments[0]}:{end}]", PRIMARY
@@ -628,6 +634,11 @@ class PythonExpressions(Generator):
 
     # --- array statements ---
 
+    def _refuse_side_effects(self, expr: Call, name: str) -> None:
+        """Refuse arguments that cannot be written twice, as in `start:start + count`."""
+        if len(expr.arguments) > 1 and (calls_methods(expr.arguments) or steps(expr.arguments)):
+            self.unsupported(expr, f"side effect in the arguments of {name}", "Python")
+
     def end(self, start: Expr, count: Expr) -> str:
         """Return `start + count`."""
         if isinstance(start.value, int) and isinstance(count.value, int):
@@ -643,8 +654,7 @@ class PythonExpressions(Generator):
         type_ = expr.target.object.type
         assert isinstance(type_, ArrayType)
         array = self.expr(expr.target.object, PRIMARY)
-        if len(expr.arguments) > 1 and (calls_methods(expr.arguments) or steps(expr.arguments)):
-            return [self.unsupported(expr, f"side effect in the arguments of {name}", "Python")]
+        self._refuse_side_effects(expr, name)
         if name == "Fill":
             value = self.coerce(expr.arguments[0], type_.element)
             if len(expr.arguments) == 1:
