@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
-from typing import Any
+from typing import NoReturn
 
 import click
 
@@ -39,10 +40,13 @@ def cli() -> None:
     """Run Llama 3 models with an engine written once in Fusion."""
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Run a command line and exit: 0 fine, 1 an error told in one line, 2 wrong usage, 130 Ctrl-C."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command line and exit: 0 fine, 1 an error told in one line, 2 wrong usage, 130 Ctrl-C, 141 broken pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # for terminals that lack a character
     try:
-        code = cli.main(arguments, prog_name="pyllama3", standalone_mode=False)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
@@ -53,8 +57,22 @@ def main(arguments: list[str] | None = None) -> Any:
     except (KeyboardInterrupt, click.Abort):
         click.echo(err=True)
         code = INTERRUPTED
-    except BrokenPipeError:
-        # what is still buffered must not be written to the broken pipe at exit
+    except OSError as error:
+        # what is still buffered must not be written again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = BROKEN_PIPE
+        if isinstance(error, BrokenPipeError):
+            code = BROKEN_PIPE
+        else:
+            click.echo(f"pyllama3: {error}", err=True)
+            code = 1
     sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command line without the error handling of `click.Group.main`, which ends at broken pipes with 1."""
+    try:
+        with cli.make_context("pyllama3", arguments) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as finished:  # --help and --version
+        return finished.exit_code
+    return 0
