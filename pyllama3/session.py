@@ -12,6 +12,7 @@ from .backends import Engine
 from .config import ModelConfig
 from .errors import ContextError, OptionError, WeightsError
 from .weights import Tensor, TensorType, Weights
+from .weights.mapping import release
 
 BATCH = 128
 """Most rows in a forward pass: weights are read once for all of them, and their activations stay in cache."""
@@ -62,10 +63,10 @@ class EngineModel:
         self.native.set_rope(
             engine.RopeStyle(config.rope_style), config.rope_theta, self._factors, config.rope_magnitude
         )
-        for name, tensor in weights.tensors.items():
+        # the output matrix, often the largest, is packed first: while it is, it takes its memory twice
+        tensors = {"output.weight": weights.tensors["token_embd.weight"], **weights.tensors}
+        for name, tensor in tensors.items():
             self._set_tensor(name, tensor)
-        if "output.weight" not in weights.tensors:
-            self._set_tensor("output.weight", weights.tensors["token_embd.weight"])
 
     def _set_tensor(self, name: str, tensor: Tensor) -> None:
         engine = self.engine
@@ -86,6 +87,7 @@ class EngineModel:
                 engine.empty("int16", minimums) if minimums > 0 else None,
                 self.threads,
             )
+            release(tensor.data)
 
 
 class State:

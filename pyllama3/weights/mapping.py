@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import WeightsError
 
@@ -26,3 +30,27 @@ def map_file(path: Path) -> mmap.mmap:
     if mapped[: len(_LFS_POINTER)] == _LFS_POINTER:
         raise WeightsError(f"{path}: a Git LFS pointer, not the model itself; fetch it with `git lfs pull`")
     return mapped
+
+
+def release(data: NDArray[np.uint8]) -> None:
+    """Free the memory of a view of a mapping; when it is read again, it comes back from the file.
+
+    Does nothing for arrays of another kind, and where the system has no such thing.
+    """
+    owner: Any = data
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, memoryview):
+        owner = owner.obj
+    if not isinstance(owner, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    start = _address(data) - _address(np.frombuffer(owner, np.uint8))
+    first_page = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (start + data.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if first_page < end:
+        owner.madvise(mmap.MADV_DONTNEED, first_page, end - first_page)
+
+
+def _address(data: NDArray[np.uint8]) -> int:
+    address: int = data.__array_interface__["data"][0]
+    return address

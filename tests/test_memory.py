@@ -1,0 +1,62 @@
+"""How much memory of a mapped model stays in use."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engines import built_engine
+from gguf import GGMLQuantizationType
+from tiny_models import random_tensors, tiny_config, write_gguf
+
+from pyllama3.session import EngineModel, Session
+from pyllama3.weights import load_weights
+from pyllama3.weights.mapping import map_file, release
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/smaps")
+
+PAGE = 4096
+
+
+def resident(path: Path) -> int:
+    """Return how many bytes of a mapped file are in the memory of this process."""
+    mappings = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
+    sizes = [re.search(r"^Rss:\s+(\d+) kB", text, re.MULTILINE) for text in mappings if str(path) in text]
+    return sum(int(size[1]) * 1024 for size in sizes if size)
+
+
+@pytest.mark.parametrize(("start", "end", "freed"), [(0, 8, 8), (0.5, 7.5, 6), (1, 1.5, 0), (2.25, 2.75, 0)])
+def test_whole_pages_are_released_and_come_back(tmp_path: Path, start: float, end: float, freed: int) -> None:
+    contents = np.random.default_rng(1).integers(0, 256, 8 * PAGE, np.uint8)
+    path = tmp_path / "data"
+    path.write_bytes(contents.tobytes())
+    data = np.frombuffer(map_file(path), np.uint8)
+    np.testing.assert_array_equal(data, contents)
+    assert resident(path) == 8 * PAGE
+    release(data[int(start * PAGE) : int(end * PAGE)])
+    assert resident(path) == (8 - freed) * PAGE
+    np.testing.assert_array_equal(data, contents)
+
+
+def test_other_arrays_keep_what_they_hold() -> None:
+    data = np.ones(8 * PAGE, np.uint8)
+    release(data)
+    release(data[PAGE:])
+    assert data.all()
+
+
+def test_packed_weights_are_not_kept_twice(tmp_path: Path) -> None:
+    config = tiny_config(dim=256, hidden_dim=1024, layers=2)
+    path = tmp_path / "m.gguf"
+    write_gguf(path, config, random_tensors(config, 1, tied=True), GGMLQuantizationType.Q8_0)
+    weights = load_weights(path)
+    size = sum(tensor.nbytes for tensor in weights.tensors.values())
+    assert size > 1_000_000
+    model = EngineModel(built_engine("c"), weights, threads=1)
+    assert resident(path) < 0.1 * size
+    logits = Session(model, context=8).feed([1, 2, 3])
+    assert np.isfinite(logits).all()
+    assert resident(path) < 0.2 * size
