@@ -18,8 +18,8 @@ from pyfut.ast import (
     For,
     Foreach,
     If,
-    Index,
     Is,
+    Member,
     MethodDecl,
     Name,
     NativeStmt,
@@ -349,16 +349,14 @@ class CStatements(CLibrary):
             value = f"(uint8_t) *{index}"
         elif isinstance(type_, ArrayType) and type_.kind is Kind.STORAGE:
             header = f"for (int {index} = 0; {index} < {type_.length}; {index}++)"
-            item = Index(stmt.position, collection, Name(stmt.position, index))
-            item.type = type_.element
             element = f"{self.expr(collection)}[{index}]"
             if is_storage(type_.element) and isinstance(type_.element, ClassType):
                 element = f"&{element}"
+            element = self._cast_up(element, type_.element, var.type)
             value = f"(int) {element}" if type_.element == LONG and var.type == INT else element
         else:
             header = f"for (int {index} = 0; {index} < argc - 1; {index}++)"
             value = f"{self.expr(collection)}[{index}]"
-        start = len(self.lines)
         self.line(f"{header} {{")
         self.depth += 1
         declared = var.type
@@ -372,7 +370,6 @@ class CStatements(CLibrary):
         self.jumps.pop()
         self.depth -= 1
         self.line("}")
-        assert start < len(self.lines)
 
     def _switch(self, stmt: Switch) -> None:
         if isinstance(stmt.subject.type, StringType):
@@ -510,7 +507,8 @@ class CStatements(CLibrary):
 
     def _fill(self, expr: Call) -> None:
         """Write a loop that fills an array with something else than zeros."""
-        holder = expr.target.object if hasattr(expr.target, "object") else expr
+        assert isinstance(expr.target, Member)
+        holder = expr.target.object
         type_ = holder.type
         assert isinstance(type_, ArrayType)
         element = type_.element
@@ -520,9 +518,9 @@ class CStatements(CLibrary):
         value, *part = expr.arguments
         text = self.coerce(value, element, True)
         hoisted = has_side_effects(value) or any(has_side_effects(a) for a in part)
-        self.line("{") if hoisted else None
-        self.depth += hoisted
         if hoisted:
+            self.line("{")
+            self.depth += 1
             self.line(f"{self._declare(element, '_value', True, True)} = {text};")
             text = "_value"
         count, start = (part[1], part[0]) if part else (None, None)
@@ -539,8 +537,9 @@ class CStatements(CLibrary):
         else:
             self.line(f"for ({counter} _i = 0; _i < {limit}; _i++)")
             self.line(f"\t{self.expr(holder, 15)}[{begin}_i] = {text};")
-        self.depth -= hoisted
-        self.line("}") if hoisted else None
+        if hoisted:
+            self.depth -= 1
+            self.line("}")
 
     # --- exceptions ---
 

@@ -337,13 +337,10 @@ class CGenerator(CStatements):
         for include in sorted(self.includes):
             self.line(f"#include <{include}>")
         self.line(f'#include "{header_name}"')
-        for text in self._ordered_helpers():
+        for text in self.helpers.values():
             self.line()
             self.lines += text.split("\n")
         return "\n".join(self.lines + body) + "\n"
-
-    def _ordered_helpers(self) -> list[str]:
-        return list(self.helpers.values())
 
     def _enum(self, enum: EnumDecl) -> None:
         self._doc(enum.doc)

@@ -6,6 +6,7 @@ from pyfut import doc
 from pyfut.ast import (
     Assert,
     Assign,
+    Binary,
     Block,
     Break,
     Call,
@@ -492,8 +493,6 @@ class PythonGenerator(PythonExpressions):
 
     def _range(self, stmt: For) -> str | None:
         """Return `for i in range(...):` if the loop counts, otherwise None."""
-        from pyfut.ast import Binary
-
         init, condition, advance = stmt.init, stmt.condition, stmt.advance
         if not isinstance(init, VarStmt) or init.var.init is None or not isinstance(init.var.type, Integer):
             return None

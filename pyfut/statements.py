@@ -24,6 +24,7 @@ from pyfut.ast import (
     Is,
     Literal,
     MethodDecl,
+    Name,
     NativeStmt,
     ObjectInit,
     Postfix,
@@ -179,7 +180,7 @@ class StatementChecker(LibraryChecker):
     def _expression_statement(self, stmt: ExprStmt) -> bool:
         expr = stmt.expr
         if isinstance(expr, (Unary, Postfix)) and expr.operator in ("++", "--"):
-            self.check(expr) if not hasattr(expr.operand, "name") else self._step_statement(expr)
+            self._step_statement(expr)
             return True
         before = len(self.diagnostics.errors)
         self.check(expr)
@@ -188,7 +189,8 @@ class StatementChecker(LibraryChecker):
         return True
 
     def _step_statement(self, expr: Unary | Postfix) -> None:
-        var = self.lookup(expr.operand.name) if hasattr(expr.operand, "name") else None
+        """Check an increment, which does not count as reading the variable."""
+        var = self.lookup(expr.operand.name) if isinstance(expr.operand, Name) else None
         was_read = isinstance(var, Var) and var.is_read
         self.check(expr)
         if isinstance(var, Var):

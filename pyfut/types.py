@@ -187,10 +187,3 @@ def promote(left: Integer | Floating, right: Integer | Floating) -> Integer | Fl
         if candidate in (left, right):
             return candidate
     return INT
-
-
-def strip_optional(type_: Type) -> Type:
-    """Return the type without `?`."""
-    if isinstance(type_, (ClassType, ArrayType, StringType)) and type_.optional:
-        return replace(type_, optional=False)
-    return type_
