@@ -74,6 +74,17 @@ def bench(_: Context) -> None:
 
 
 @task
+def witness(_: Context) -> None:
+    """Make the data of the tests again with the code of others, and compare; needs the extra .[witness]."""
+    missing = [name for name in ("torch", "transformers", "llama_models") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Exit(f"witness: {', '.join(missing)} missing; pip install '.[witness]'", code=1)
+    run_python("tests/data/make_checkpoints.py", "--check")
+    run_python("tests/data/make_smollm2_greedy.py")
+    subprocess.run(["git", "diff", "--stat", "--exit-code", "tests/data/smollm2_greedy.json"], cwd=ROOT, check=True)
+
+
+@task
 def clean(_: Context) -> None:
     """Remove what the build, the tests and the linters left behind."""
     for name in ("build", "dist", "pyllama3.egg-info", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"):
