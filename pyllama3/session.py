@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from .errors import ContextError, OptionError, WeightsError
 from .weights import Tensor, TensorType, Weights
 from .weights.mapping import release
 
+CacheType = Literal["f32", "f16", "int8"]
+CACHE_TYPES = get_args(CacheType)
+"""What keys and values are stored as: numbers of single or half precision, or integers with a scale per head."""
+
 BATCH = 128
 """Most rows in a forward pass: weights are read once for all of them, and their activations stay in cache."""
 
@@ -21,19 +25,31 @@ BATCH = 128
 class EngineModel:
     """A model whose weights the engine has; states only read it, so that many may share it."""
 
-    def __init__(self, engine: Engine, weights: Weights, *, threads: int, exact: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        weights: Weights,
+        *,
+        threads: int,
+        exact: bool = False,
+        cache_type: CacheType | None = None,
+    ) -> None:
         """Hand weights to an engine.
 
-        With `exact`, states compute and cache in single precision only; otherwise caches have half precision, and
-        activations are quantized to 8 bits where that is faster.
+        With `exact`, states compute and by default cache in single precision only; otherwise activations are quantized
+        to 8 bits where that is faster, and caches by default have half precision.
 
         Raises:
+            OptionError: the cache type is unknown.
             WeightsError: the model is larger than the engine allows.
         """
         self.engine = engine
         self.config = weights.config
         self.threads = threads
         self.exact = exact
+        self.cache_type = cache_type or ("f32" if exact else "f16")
+        if self.cache_type not in CACHE_TYPES:
+            raise OptionError(f"the cache type is '{cache_type}'; allowed: {', '.join(CACHE_TYPES)}")
         self.quantizes = engine.packs and engine.Int8.is_fast() and not exact
         """Whether activations are quantized where that is faster."""
         self._weights = weights
@@ -108,7 +124,8 @@ class State:
         self.batch = batch
         self.native = engine.Llama3State()
         self.native.init(model.native, context, sequences, batch, model.threads)
-        self._set_cache()
+        self.cache = self._allocate_cache()
+        """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
         if model.quantizes:
             length = self.native.get_input_length()
             self.native.get_input().set_quantized(
@@ -125,13 +142,14 @@ class State:
             engine.numpy(array, "int32") for array in arrays
         )
 
-    def _set_cache(self) -> None:
-        engine, cache = self.model.engine, self.native.get_cache()
-        lengths = cache.get_keys_length(), cache.get_values_length()
-        if self.model.exact:
-            cache.set_memory(*(engine.empty("float32", length) for length in lengths))
-        else:
-            cache.set_half_memory(*(engine.empty("int16", length) for length in lengths))
+    def _allocate_cache(self) -> list[Any]:
+        engine, cache, kind = self.model.engine, self.native.get_cache(), self.model.cache_type
+        dtype = {"f32": "float32", "f16": "int16", "int8": "int8"}[kind]
+        arrays = [engine.empty(dtype, length) for length in (cache.get_keys_length(), cache.get_values_length())]
+        if kind == "int8":
+            arrays += [engine.empty("float32", cache.get_scales_length()) for _ in range(2)]
+        {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}[kind](*arrays)
+        return arrays
 
     def buffer(self, name: str) -> NDArray[np.float32]:
         """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""
