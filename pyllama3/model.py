@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ from typing import Any
 from .backends import load_engine
 from .chat import ChatTemplate, encode_chat, find_template
 from .config import ModelConfig
+from .constraint import Constraint, Grammar, GrammarCompiler
 from .cpu import physical_cores
 from .download import Progress
 from .errors import OptionError, TemplateError
 from .generate import Piece, SamplerOptions, generate
-from .session import EngineModel, Session
+from .session import CacheType, EngineModel, Session
+from .speculation import Drafter, DraftModel, PromptLookup
 from .store import find_model
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
@@ -29,12 +33,19 @@ class Llama:
     Generations of one model may run in several threads, since each has a session of its own.
     """
 
-    def __init__(self, weights: Weights, model: EngineModel, vocabulary: Vocabulary, context: int) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        model: EngineModel,
+        vocabulary: Vocabulary,
+        context: int,
+        chat_template: str | None = None,
+    ) -> None:
         """Put the parts together; `Llama.load` is the usual way."""
         self._weights = weights
         self._model = model
         self.tokenizer = Tokenizer(vocabulary)
-        self.template: ChatTemplate | None = find_template(weights.load_template(), vocabulary)
+        self.template: ChatTemplate | None = find_template(chat_template or weights.load_template(), vocabulary)
         self.context = context
 
     @classmethod
@@ -46,6 +57,8 @@ class Llama:
         threads: int | None = None,
         context: int | None = None,
         exact: bool = False,
+        cache_type: CacheType | None = None,
+        chat_template: str | None = None,
         progress: Progress | None = None,
     ) -> Llama:
         """Load a model.
@@ -56,6 +69,8 @@ class Llama:
             threads: how many compute; by default as many as there are physical cores.
             context: tokens a session can hold; by default 4096 or what the model allows.
             exact: compute in single precision, instead of with 8-bit activations and half-precision caches.
+            cache_type: what keys and values are stored as, "f32", "f16" or "int8"; by default "f16", or "f32" if exact.
+            chat_template: a Jinja template to use instead of the model's own.
             progress: receives the bytes done and in all while a model is downloaded.
 
         Raises:
@@ -69,8 +84,10 @@ class Llama:
         if context is not None and not 1 <= context <= most:
             raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")
         vocabulary = weights.load_vocabulary()
-        engine_model = EngineModel(engine, weights, threads=threads or physical_cores(), exact=exact)
-        return cls(weights, engine_model, vocabulary, context or min(most, DEFAULT_CONTEXT))
+        engine_model = EngineModel(
+            engine, weights, threads=threads or physical_cores(), exact=exact, cache_type=cache_type
+        )
+        return cls(weights, engine_model, vocabulary, context or min(most, DEFAULT_CONTEXT), chat_template)
 
     @property
     def config(self) -> ModelConfig:
@@ -101,20 +118,51 @@ class Llama:
         bos = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
         return bos + tokenizer.encode(text)
 
-    def encode_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    def encode_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        date: datetime.date | None = None,
+    ) -> list[int]:
         """Return the tokens of a conversation in the model's own format, up to where its answer begins.
+
+        `tools` are function definitions in OpenAI's form, for templates that take them; `date` is today's by default.
 
         Raises:
             TemplateError: the model has no chat template, or the template refuses the messages.
         """
         if self.template is None:
             raise TemplateError(f"{self._weights.path}: the model has no chat template; it can only continue text")
-        return encode_chat(self.tokenizer, self.template, messages)
+        return encode_chat(self.tokenizer, self.template, messages, tools=tools, date=date)
 
     def generate(
-        self, prompt: str | Sequence[int], *, max_tokens: int | None = None, **options: Any
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        top_logprobs: int = 0,
+        grammar: Grammar | None = None,
+        lookup: int = 0,
+        draft: Llama | None = None,
+        draft_tokens: int = 4,
+        session: Session | None = None,
+        **options: Any,
     ) -> Iterator[Piece]:
-        """Continue a text (or token ids); `options` are those of `SamplerOptions`.
+        """Continue a text (or token ids).
+
+        Args:
+            prompt: the text; a BOS is put in front if the model expects one. Token ids are taken as they are.
+            max_tokens: how many to generate; by default until the model stops or the context is full.
+            stop: strings that end the text, without being part of it.
+            top_logprobs: how many of the most probable tokens each piece reports.
+            grammar: what the text has to look like, see `pyllama3.constraint`.
+            lookup: tokens to guess at a time from what the text repeats, which changes the speed only; 0 does not.
+            draft: a smaller model with the same vocabulary that guesses `draft_tokens` at a time, for the same effect.
+            draft_tokens: see `draft`.
+            session: keeps what it shares with the prompt, and holds the text afterwards; by default a new one.
+            options: those of `SamplerOptions`.
 
         Raises:
             ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
@@ -123,19 +171,62 @@ class Llama:
         ids = self.encode_prompt(prompt) if isinstance(prompt, str) else prompt
         if not ids:
             raise OptionError("the prompt is empty, and the model has no token to begin a text with")
-        return generate(self.session(), self.tokenizer, ids, options=_sampler_options(options), max_tokens=max_tokens)
+        settings = _sampler_options(options)
+        constraint = self.constraint(grammar) if grammar else None
+        drafter = self._drafter(lookup, draft, draft_tokens)
+        session = session or self.session()
+        return generate(
+            session,
+            self.tokenizer,
+            session.reuse(ids),
+            options=settings,
+            max_tokens=max_tokens,
+            stop=[stop] if isinstance(stop, str) else stop,
+            top_logprobs=top_logprobs,
+            constraint=constraint,
+            drafter=drafter,
+        )
 
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], *, max_tokens: int | None = None, **options: Any
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        date: datetime.date | None = None,
+        **options: Any,
     ) -> Iterator[Piece]:
-        """Answer a conversation of {"role", "content"} messages; `options` are those of `SamplerOptions`.
+        """Answer a conversation of {"role", "content"} messages; `options` are those of `generate`.
 
         Raises:
             ContextError: the conversation, or it and `max_tokens`, do not fit into the context.
             OptionError: an option is unknown or out of range.
             TemplateError: the model has no chat template, or the template refuses the messages.
         """
-        return self.generate(self.encode_chat(messages), max_tokens=max_tokens, **options)
+        return self.generate(self.encode_chat(messages, tools=tools, date=date), **options)
+
+    def constraint(self, grammar: Grammar) -> Constraint:
+        """Return the constraint that a grammar puts on a text of this model.
+
+        Raises:
+            OptionError: llguidance is not installed, or the grammar is too large.
+        """
+        return self._grammar_compiler.constraint(grammar)
+
+    @functools.cached_property
+    def _grammar_compiler(self) -> GrammarCompiler:
+        return GrammarCompiler(self.tokenizer, self.config.vocab_size)
+
+    def _drafter(self, lookup: int, draft: Llama | None, draft_tokens: int) -> Drafter | None:
+        if draft is None:
+            return PromptLookup(lookup) if lookup else None
+        if lookup:
+            raise OptionError("lookup and draft exclude each other")
+        if not self.tokenizer.has_tokens_of(draft.tokenizer):
+            raise OptionError(
+                f"the draft model {draft.config.name} has another vocabulary than {self.config.name}; "
+                "its guesses would mean other texts"
+            )
+        return DraftModel(draft.session(), draft_tokens)
 
     def close(self) -> None:
         """Let go of the weights; the model can not be used any more."""
@@ -153,5 +244,6 @@ def _sampler_options(options: Mapping[str, Any]) -> SamplerOptions:
     known = SamplerOptions.__dataclass_fields__
     unknown = sorted(options.keys() - known.keys())
     if unknown:
-        raise OptionError(f"unknown option: {', '.join(unknown)}; known: max_tokens, {', '.join(known)}")
+        others = (Llama.generate.__kwdefaults__ or {}).keys()
+        raise OptionError(f"unknown option: {', '.join(unknown)}; known: {', '.join([*others, *known])}")
     return SamplerOptions(**options)

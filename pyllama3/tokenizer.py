@@ -90,6 +90,11 @@ class Tokenizer:
         """Names of the special tokens, such as <|eot_id|>."""
         return self._vocabulary.special.keys()
 
+    def has_tokens_of(self, other: Tokenizer) -> bool:
+        """Tell whether the same ids mean the same tokens in another tokenizer."""
+        ours, theirs = self._vocabulary, other._vocabulary
+        return list(ours.tokens) == list(theirs.tokens) and dict(ours.special) == dict(theirs.special)
+
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Return the ids of a text, without a BOS.
 
