@@ -1,25 +1,30 @@
-"""A progress bar for downloads on stderr, and nothing where stderr is not a terminal."""
+"""Progress bars for bytes on stderr, and no more than a title where stderr is not a terminal."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import click
 
 from ..download import Progress
 
 
+def download_progress(label: str) -> AbstractContextManager[Progress]:
+    """Yield what draws the bytes of a download."""
+    return progress_bar(f"downloading {label}")
+
+
 @contextmanager
-def download_progress(label: str) -> Iterator[Progress]:
-    """Yield what draws the bytes done so far; the bar appears with the first bytes."""
+def progress_bar(title: str) -> Iterator[Progress]:
+    """Yield what draws the bytes done so far; title and bar appear with the first bytes."""
     bar = None
 
     def draw(done: int, total: int | None) -> None:
         nonlocal bar
         if bar is None:
-            click.echo(f"downloading {label}", err=True)
+            click.echo(title, err=True)
             bar = click.progressbar(length=total or 0, file=sys.stderr, show_pos=False)
             bar.__enter__()
         bar.update(done - bar.pos)

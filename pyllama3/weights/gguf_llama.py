@@ -21,8 +21,8 @@ from .layout import EMBEDDING, check_tensors
 from .rope import YarnScaling
 from .tensor import Tensor, Weights
 
-_ROPE_FREQS = "rope_freqs.weight"
-_SCALING = "llama.rope.scaling"
+ROPE_FREQS = "rope_freqs.weight"
+SCALING = "llama.rope.scaling"
 _DEFAULT_ROPE_THETA = 10000.0
 
 
@@ -34,7 +34,7 @@ def load_gguf(path: Path) -> Weights:
     """
     file = read_gguf_parts(path)
     config = _read_config(path, file.metadata, file.tensors)
-    rope_freqs = file.tensors.pop(_ROPE_FREQS, None)
+    rope_freqs = file.tensors.pop(ROPE_FREQS, None)
     tensors = check_tensors(path, config, file.tensors)
     config = _with_rope_scaling(Keys(path, file.metadata), config, rope_freqs)
     return Weights(
@@ -106,14 +106,14 @@ def _with_rope_scaling(keys: Keys, config: ModelConfig, rope_freqs: Tensor | Non
 
     A factor without a type is a linear one, as in llama.cpp.
     """
-    type_key, factor_key = f"{_SCALING}.type", f"{_SCALING}.factor"
+    type_key, factor_key = f"{SCALING}.type", f"{SCALING}.factor"
     scaling = keys.metadata.get(type_key, "linear" if factor_key in keys.metadata else "none")
     if scaling not in ("none", "linear", "yarn", "llama3"):
         raise keys.error(type_key, "'none', 'linear', 'yarn', 'llama3'")
     if scaling == "llama3" and rope_freqs is None:
-        raise WeightsError(f"{keys.path}: {type_key} is 'llama3', but there is no tensor {_ROPE_FREQS!r}")
+        raise WeightsError(f"{keys.path}: {type_key} is 'llama3', but there is no tensor {ROPE_FREQS!r}")
     divisors = np.ones(config.head_dim // 2, np.float32)
-    magnitude = keys.positive(f"{_SCALING}.attn_factor", 1.0)
+    magnitude = keys.positive(f"{SCALING}.attn_factor", 1.0)
     if rope_freqs is not None:
         divisors = _read_rope_freqs(keys.path, rope_freqs, divisors.shape)
     if scaling == "linear":
@@ -131,17 +131,17 @@ def _with_rope_scaling(keys: Keys, config: ModelConfig, rope_freqs: Tensor | Non
 
 def _read_rope_freqs(path: Path, tensor: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if tensor.shape != shape:
-        raise WeightsError(f"{path}: {_ROPE_FREQS!r} has shape {tensor.shape}; allowed: {shape}")
+        raise WeightsError(f"{path}: {ROPE_FREQS!r} has shape {tensor.shape}; allowed: {shape}")
     divisors = tensor.dequantize()
     if not (np.isfinite(divisors) & (divisors > 0)).all():
-        raise WeightsError(f"{path}: {_ROPE_FREQS!r} has factors that are not positive numbers")
+        raise WeightsError(f"{path}: {ROPE_FREQS!r} has factors that are not positive numbers")
     return divisors
 
 
 def _yarn_scaling(keys: Keys, context: int) -> YarnScaling:
     return YarnScaling(
-        factor=keys.positive(f"{_SCALING}.factor"),
-        original_context=keys.size(f"{_SCALING}.original_context_length", context),
-        beta_fast=keys.positive(f"{_SCALING}.yarn_beta_fast", YarnScaling.beta_fast),
-        beta_slow=keys.positive(f"{_SCALING}.yarn_beta_slow", YarnScaling.beta_slow),
+        factor=keys.positive(f"{SCALING}.factor"),
+        original_context=keys.size(f"{SCALING}.original_context_length", context),
+        beta_fast=keys.positive(f"{SCALING}.yarn_beta_fast", YarnScaling.beta_fast),
+        beta_slow=keys.positive(f"{SCALING}.yarn_beta_slow", YarnScaling.beta_slow),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from reprlib import repr as short_repr
@@ -39,13 +38,13 @@ class Keys:
         return value
 
     def positive(self, key: str, default: float | None = None) -> float:
-        """Return a positive, finite number.
+        """Return a positive number that single precision can hold and take the inverse of.
 
         Raises:
             WeightsError: the value is none, or is missing and has no default.
         """
         value = self.metadata.get(key, default)
-        if type(value) not in (int, float) or not 0 < value < math.inf:
+        if type(value) not in (int, float) or not 1e-30 < value < 1e30:
             raise self.error(key, "a positive number")
         return float(value)
 

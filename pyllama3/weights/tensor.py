@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,11 @@ class Weights:
     """
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """GGUF keys; empty for other formats."""
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all tensors; an embedding that is also the output matrix counts once."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
     def close(self) -> None:
         """Forget the tensors; the file is unmapped as soon as nobody else holds a view of it."""
