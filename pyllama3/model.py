@@ -244,6 +244,6 @@ def _sampler_options(options: Mapping[str, Any]) -> SamplerOptions:
     known = SamplerOptions.__dataclass_fields__
     unknown = sorted(options.keys() - known.keys())
     if unknown:
-        others = (Llama.generate.__kwdefaults__ or {}).keys()
-        raise OptionError(f"unknown option: {', '.join(unknown)}; known: {', '.join([*others, *known])}")
+        names = dict.fromkeys(["max_tokens", *known, *(Llama.generate.__kwdefaults__ or {})])
+        raise OptionError(f"unknown option: {', '.join(unknown)}; known: {', '.join(names)}")
     return SamplerOptions(**options)
