@@ -29,5 +29,9 @@ class OptionError(PyLlama3Error):
     """An option of a public function has a value that is not allowed."""
 
 
+class PromptCacheError(PyLlama3Error):
+    """A prompt cache is damaged, or one of another model."""
+
+
 class StoreError(PyLlama3Error):
     """A model can not be found or downloaded."""

@@ -104,6 +104,11 @@ class Llama:
         """Threads that compute."""
         return self._model.threads
 
+    @property
+    def exact(self) -> bool:
+        """Whether everything is computed in single precision."""
+        return self._model.exact
+
     def session(self) -> Session:
         """Return a new, empty session.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -17,6 +19,8 @@ from .weights.mapping import release
 CacheType = Literal["f32", "f16", "int8"]
 CACHE_TYPES = get_args(CacheType)
 """What keys and values are stored as: numbers of single or half precision, or integers with a scale per head."""
+
+_CACHE_DTYPES = {"f32": "float32", "f16": "int16", "int8": "int8"}
 
 BATCH = 128
 """Most rows in a forward pass: weights are read once for all of them, and their activations stay in cache."""
@@ -105,6 +109,16 @@ class EngineModel:
             )
             release(tensor.data)
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest that tells models apart: of the hyper-parameters, and of both ends of each tensor."""
+        digest = hashlib.blake2b(repr(self.config).encode(), digest_size=16)
+        for name, tensor in sorted(self._weights.tensors.items()):
+            data = tensor.data.reshape(-1).view(np.uint8)
+            digest.update(f"{name} {tensor.type} {tensor.shape}".encode())
+            digest.update(data[:4096].tobytes() + data[-4096:].tobytes())
+        return digest.hexdigest()
+
 
 class State:
     """The caches of some sequences, and the forward pass over rows of them.
@@ -122,6 +136,7 @@ class State:
         self.model = model
         self.context = context
         self.batch = batch
+        self._sequences = sequences
         self.native = engine.Llama3State()
         self.native.init(model.native, context, sequences, batch, model.threads)
         self.cache = self._allocate_cache()
@@ -144,12 +159,26 @@ class State:
 
     def _allocate_cache(self) -> list[Any]:
         engine, cache, kind = self.model.engine, self.native.get_cache(), self.model.cache_type
-        dtype = {"f32": "float32", "f16": "int16", "int8": "int8"}[kind]
+        dtype = _CACHE_DTYPES[kind]
         arrays = [engine.empty(dtype, length) for length in (cache.get_keys_length(), cache.get_values_length())]
         if kind == "int8":
             arrays += [engine.empty("float32", cache.get_scales_length()) for _ in range(2)]
         {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}[kind](*arrays)
         return arrays
+
+    def cache_views(self, positions: int) -> list[NDArray[Any]]:
+        """Return views of the first positions of all sequences in the cache, and some of the keys behind them."""
+        config, engine = self.model.config, self.model.engine
+        dtype = _CACHE_DTYPES[self.model.cache_type]
+        heads = (config.layers, self._sequences, config.kv_heads)
+        keys, values, *scales = self.cache
+        most, tiles = (self.context + 15) // 16 * 16, (positions + 15) // 16
+        # the layout is described in src/cache.fu
+        return [
+            engine.numpy(keys, dtype).reshape(*heads, most // 16, -1)[:, :, :, :tiles],
+            engine.numpy(values, dtype).reshape(*heads, -1, most, 16)[:, :, :, :, :positions],
+            *(engine.numpy(array, "float32").reshape(*heads, most)[:, :, :, :positions] for array in scales),
+        ]
 
     def buffer(self, name: str) -> NDArray[np.float32]:
         """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""
@@ -168,6 +197,11 @@ class Session:
     def __init__(self, model: EngineModel, *, context: int) -> None:
         self._state = State(model, context=context)
         self._ids: list[int] = []
+
+    @property
+    def model(self) -> EngineModel:
+        """Model that the session belongs to."""
+        return self._state.model
 
     @property
     def config(self) -> ModelConfig:
@@ -258,6 +292,14 @@ class Session:
             same += 1
         self.rewind(same)
         return ids[same:]
+
+    def cache_views(self, positions: int) -> list[NDArray[Any]]:
+        """Return what the model made of the first tokens, as views of the caches; `restore` puts it in force again."""
+        return self._state.cache_views(positions)
+
+    def restore(self, ids: Sequence[int]) -> None:
+        """Hold tokens without computing anything: the caller has filled `cache_views(len(ids))`."""
+        self._ids = list(ids)
 
     def close(self) -> None:
         """Free the caches; the session can not be used any more."""

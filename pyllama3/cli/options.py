@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -21,6 +22,33 @@ def _apply(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Co
     return decorate
 
 
+def _read_file(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+
+
+def _read_biases(
+    _context: click.Context, _parameter: click.Parameter, biases: tuple[str, ...]
+) -> dict[int | str, float]:
+    """Parse TOKEN=BIAS, in which TOKEN is an id if it consists of digits."""
+    result: dict[int | str, float] = {}
+    for text in biases:
+        token, _, bias = text.rpartition("=")
+        try:
+            result[int(token) if token.isdecimal() else token] = float(bias)
+        except ValueError:
+            token = ""
+        if not token:
+            raise click.BadParameter(f"{text!r} is not TOKEN=BIAS, such as 42=-100 or ' the'=1.5")
+    return result
+
+
+_FILE = click.Path(path_type=Path)
+
 model_option = click.option(
     "-m",
     "--model",
@@ -38,6 +66,24 @@ engine_options = _apply(
 )
 """How a model is loaded: `backend`, `threads`, `exact`, `context`, to be passed to `Llama.load`."""
 
+chat_template_option = click.option(
+    "--chat-template",
+    type=_FILE,
+    callback=_read_file,
+    metavar="FILE",
+    help="Use this Jinja template instead of the model's.",
+)
+"""`chat_template`, to be passed to `Llama.load`."""
+
+max_tokens_option = click.option(
+    "-n",
+    "--max-tokens",
+    type=int,
+    callback=lambda _context, _parameter, value: None if value == -1 else value,
+    metavar="N",
+    help="Tokens to generate; by default (and for -1) until the model stops.",
+)
+
 sampler_options = _apply(
     click.option("--temp", "temperature", type=float, default=0.6, show_default=True, help="0 takes the best token."),
     click.option("--top-k", type=int, default=0, show_default=True, help="Keep the best N tokens; 0 keeps all."),
@@ -45,6 +91,32 @@ sampler_options = _apply(
     click.option("--min-p", type=float, default=0.0, show_default=True, help="Keep those this near to the best."),
     click.option("--repeat-penalty", type=float, default=1.0, show_default=True, help="Makes recent tokens unlikely."),
     click.option("--repeat-last-n", type=int, default=64, show_default=True, help="How many tokens are recent."),
+    click.option(
+        "--presence-penalty", type=float, default=0.0, help="Subtracted from logits of tokens generated before."
+    ),
+    click.option("--frequency-penalty", type=float, default=0.0, help="The same, once for each time."),
+    click.option(
+        "--logit-bias",
+        multiple=True,
+        callback=_read_biases,
+        metavar="TOKEN=BIAS",
+        help="Add to the logit of a token, an id or a text; -inf forbids it. Can be repeated.",
+    ),
     click.option("-s", "--seed", type=int, metavar="N", help="Same seed, same text; by default random."),
 )
 """How tokens are chosen: the fields of `SamplerOptions`."""
+
+text_options = _apply(
+    click.option("--stop", multiple=True, metavar="TEXT", help="End the answer before this text. Can be repeated."),
+    click.option("--json", "as_json", is_flag=True, help="Answer with a JSON object."),
+    click.option(
+        "--json-schema", type=_FILE, callback=_read_file, metavar="FILE", help="Answer with JSON that fits this schema."
+    ),
+    click.option("--regex", metavar="PATTERN", help="Answer with a text that matches."),
+    click.option(
+        "--lookup", type=int, default=0, metavar="N", help="Guess N tokens at a time from what repeats itself."
+    ),
+    click.option("--draft", metavar="MODEL", help="Guess tokens with a smaller model of the same vocabulary."),
+    click.option("--draft-tokens", type=int, default=4, show_default=True, metavar="N", help="How many at a time."),
+)
+"""What a text may be and how it is found, for `generating.generate_options`."""

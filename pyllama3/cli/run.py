@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import click
 
-from .options import engine_options, model_option, sampler_options
+from .options import (
+    chat_template_option,
+    engine_options,
+    max_tokens_option,
+    model_option,
+    sampler_options,
+    text_options,
+)
 from .prompt import read_prompt
 
 
@@ -14,17 +23,19 @@ from .prompt import read_prompt
 @model_option
 @click.argument("prompt", required=False)
 @click.option("-p", "--prompt", "prompt_option", metavar="TEXT", help="The prompt, instead of the argument.")
-@click.option(
-    "-n",
-    "--max-tokens",
-    type=int,
-    metavar="N",
-    help="Tokens to generate; by default (and for -1) until the model stops.",
-)
+@max_tokens_option
 @click.option("--system", metavar="TEXT", help="System message for a chat model.")
 @click.option("--raw", is_flag=True, help="Continue the text as it is, without the model's chat template.")
+@click.option(
+    "--prompt-cache",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep what the model made of the prompt here, so that a prompt that begins the same is read faster.",
+)
+@chat_template_option
 @engine_options
 @sampler_options
+@text_options
 @click.option("-q", "--quiet", is_flag=True, help="Do not report the speed.")
 def command(
     model: str,
@@ -33,12 +44,14 @@ def command(
     max_tokens: int | None,
     system: str | None,
     raw: bool,
+    prompt_cache: Path | None,
+    chat_template: str | None,
     backend: str | None,
     threads: int | None,
     exact: bool,
     context: int | None,
     quiet: bool,
-    **sampling: Any,
+    **options: Any,
 ) -> None:
     """Answer PROMPT, or continue it: models with a chat template answer, others (and --raw) continue.
 
@@ -47,35 +60,38 @@ def command(
     if prompt is not None and prompt_option is not None:
         raise click.UsageError("The prompt is given twice: as an argument and with -p.")
     text = read_prompt(prompt if prompt is not None else prompt_option)
-    if max_tokens == -1:
-        max_tokens = None
 
+    from ..prompt_cache import load_prompt, saving
+    from .generating import generate_options, print_pieces
     from .loading import load_model
 
-    with load_model(model, backend=backend, threads=threads, exact=exact, context=context) as llm:
+    with ExitStack() as stack:
+        llm = stack.enter_context(
+            load_model(
+                model, backend=backend, threads=threads, exact=exact, context=context, chat_template=chat_template
+            )
+        )
         if raw or llm.template is None:
             if system is not None:
                 raise click.UsageError("--system needs a model with a chat template, and no --raw.")
-            pieces = llm.generate(text, max_tokens=max_tokens, **sampling)
+            ids = llm.encode_prompt(text)
         else:
             messages = [{"role": "system", "content": system}] if system is not None else []
-            pieces = llm.chat([*messages, {"role": "user", "content": text}], max_tokens=max_tokens, **sampling)
-        stats = None
-        try:
-            for piece in pieces:
-                click.echo(piece.text, nl=False)
-                stats = piece.stats
-        finally:
-            if stats is not None:
-                click.echo()
+            ids = llm.encode_chat([*messages, {"role": "user", "content": text}])
+        session = stack.enter_context(llm.session())
+        if prompt_cache is not None and prompt_cache.exists():
+            load_prompt(prompt_cache, session)
+        pieces = llm.generate(ids, max_tokens=max_tokens, session=session, **generate_options(stack, llm, options))
+        stats = print_pieces(pieces if prompt_cache is None else saving(prompt_cache, session, ids, pieces))
         if stats is None:
             return
         if stats.finish_reason == "context":
             click.echo(f"pyllama3: the context of {llm.context} tokens is full; -c makes it larger", err=True)
         if not quiet:
+            guessed = f", {stats.accepted} of {stats.drafted} guesses right" if stats.drafted else ""
             click.echo(
                 f"prompt: {stats.prompt_tokens} tokens, {stats.prompt_speed:.1f} tokens/s; "
-                f"generation: {stats.tokens} tokens, {stats.speed:.1f} tokens/s "
+                f"generation: {stats.tokens} tokens, {stats.speed:.1f} tokens/s{guessed} "
                 f"({llm.backend}, {llm.threads} thread{'s' if llm.threads > 1 else ''})",
                 err=True,
             )
