@@ -76,12 +76,18 @@ def bench(_: Context) -> None:
 @task
 def witness(_: Context) -> None:
     """Make the data of the tests again with the code of others, and compare; needs the extra .[witness]."""
-    missing = [name for name in ("torch", "transformers", "llama_models") if importlib.util.find_spec(name) is None]
+    missing = [
+        name
+        for name in ("torch", "transformers", "llama_models", "sentencepiece")
+        if importlib.util.find_spec(name) is None
+    ]
     if missing:
         raise Exit(f"witness: {', '.join(missing)} missing; pip install '.[witness]'", code=1)
     run_python("tests/data/make_checkpoints.py", "--check")
-    run_python("tests/data/make_smollm2_greedy.py")
-    subprocess.run(["git", "diff", "--stat", "--exit-code", "tests/data/smollm2_greedy.json"], cwd=ROOT, check=True)
+    for name in ("smollm2_greedy", "sentencepiece"):
+        run_python(f"tests/data/make_{name}.py")
+        if subprocess.run(["git", "diff", "--stat", "--exit-code", f"tests/data/{name}.json"], cwd=ROOT).returncode:
+            raise Exit(f"witness: {name}.json is not what was stored", code=1)
 
 
 @task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import TokenizerError
@@ -52,7 +52,7 @@ def read_huggingface_vocabulary(
     pattern = _find_pattern(tokenizer.get("pre_tokenizer"))
     ids = _vocabulary_ids(model, vocab_size)
     special, user_defined = _added_ids(tokenizer, vocab_size)
-    merges = list(_merges(model))
+    merges = _merges(model)
     check_merge_order(ids, merges, several_ways=pattern == LLAMA3_PATTERN)
     names = _names_by_id(ids | special | user_defined, vocab_size)
     special |= {name: id for id, name in enumerate(names) if name not in ids and name not in user_defined}
@@ -129,16 +129,15 @@ def _added_ids(tokenizer: Mapping[str, Any], vocab_size: int) -> tuple[dict[str,
     return special, user_defined
 
 
-def _merges(model: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the merges as "a b"; since tokenizers 0.20 they are lists of two."""
+def _merges(model: Mapping[str, Any]) -> list[str]:
+    """Return the merges as "a b"; since tokenizers 0.20 they are lists of two."""
     merges = model.get("merges")
     if not isinstance(merges, list):
         raise TokenizerError("merges of the model is missing or not a list")
-    for merge in merges:
-        parts = merge.split(" ") if isinstance(merge, str) else merge
-        if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
-            raise TokenizerError(f"merge {merge!r:.80} is not a pair of tokens")
-        yield " ".join(parts)
+    try:
+        return [merge if type(merge) is str else " ".join(merge) for merge in merges]
+    except TypeError:
+        raise TokenizerError("merges of the model has something that is not a pair of tokens") from None
 
 
 def _names_by_id(ids: Mapping[str, int], vocab_size: int) -> list[str]:

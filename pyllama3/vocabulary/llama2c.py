@@ -47,7 +47,10 @@ def read_tokenizer_bin(path: Path, vocab_size: int) -> Vocabulary:
         scores.append(score)
     if len(tokens) != vocab_size:
         raise TokenizerError(f"{path}: has {len(tokens)} tokens, the model has {vocab_size}")
-    check_pieces(byte_ids, scores)
+    try:
+        check_pieces(byte_ids, scores)
+    except TokenizerError as error:
+        raise TokenizerError(f"{path}: {error}") from error
     special = {}
     for id in (_UNKNOWN, _BOS, _EOS):
         tokens[id] = tokens[id].strip()  # "\n<s>\n": llama2.c shows it so
