@@ -126,8 +126,10 @@ class State:
     `tokens`, `positions`, `sequence_ids` and `logit_rows` (int32) describe the batch and are filled before `forward`.
     """
 
-    def __init__(self, model: EngineModel, *, context: int, sequences: int = 1, batch: int = BATCH) -> None:
-        """Allocate caches and buffers.
+    def __init__(
+        self, model: EngineModel, *, context: int, sequences: int = 1, batch: int = BATCH, threads: int | None = None
+    ) -> None:
+        """Allocate caches and buffers; by default, as many threads compute as packed the model.
 
         Raises:
             BackendError: there is not enough memory.
@@ -138,7 +140,7 @@ class State:
         self.batch = batch
         self._sequences = sequences
         self.native = engine.Llama3State()
-        self.native.init(model.native, context, sequences, batch, model.threads)
+        self.native.init(model.native, context, sequences, batch, threads or model.threads)
         self.cache = self._allocate_cache()
         """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
         if model.quantizes:
@@ -194,8 +196,8 @@ class State:
 class Session:
     """One sequence: tokens are fed, logits come back. A session is used by one thread at a time."""
 
-    def __init__(self, model: EngineModel, *, context: int) -> None:
-        self._state = State(model, context=context)
+    def __init__(self, model: EngineModel, *, context: int, threads: int | None = None) -> None:
+        self._state = State(model, context=context, threads=threads)
         self._ids: list[int] = []
 
     @property
