@@ -20,14 +20,18 @@ def download_progress(label: str) -> AbstractContextManager[Progress]:
 def progress_bar(title: str) -> Iterator[Progress]:
     """Yield what draws the bytes done so far; title and bar appear with the first bytes."""
     bar = None
+    is_titled = False
 
     def draw(done: int, total: int | None) -> None:
-        nonlocal bar
-        if bar is None:
+        nonlocal bar, is_titled
+        if not is_titled:
+            is_titled = True
             click.echo(title, err=True)
-            bar = click.progressbar(length=total or 0, file=sys.stderr, show_pos=False)
-            bar.__enter__()
-        bar.update(done - bar.pos)
+            if sys.stderr.isatty():
+                bar = click.progressbar(length=total or 0, file=sys.stderr, show_pos=False)
+                bar.__enter__()
+        if bar is not None:
+            bar.update(done - bar.pos)
 
     try:
         yield draw
