@@ -80,7 +80,7 @@ class ChatTemplate:
         Raises:
             TemplateError: a message has no role or no text, or the template refuses the messages or fails.
         """
-        _check_messages(messages)
+        check_messages(messages)
 
         def strftime_now(format: str) -> str:
             return (date or datetime.datetime.now()).strftime(format)
@@ -127,7 +127,7 @@ def encode_chat(
     Raises:
         TemplateError: see `ChatTemplate.render`.
     """
-    _check_messages(messages)
+    check_messages(messages)
     text = template.render(
         _shielded(messages, tokenizer.special_names),
         add_generation_prompt=add_generation_prompt,
@@ -142,7 +142,12 @@ def encode_chat(
     return ids
 
 
-def _check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
+def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
+    """Check the form of messages.
+
+    Raises:
+        TemplateError: there are none, or one has no role or no text.
+    """
     if not messages:
         raise TemplateError("there are no messages")
     for number, message in enumerate(messages, start=1):

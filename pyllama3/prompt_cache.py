@@ -1,7 +1,8 @@
 """Prompt caches: files with the keys and values of a prompt, so that it need not be computed again.
 
 A file is MAGIC, the length of the header (u64, little-endian), the header in JSON, and the arrays of
-`Session.cache_views`, one after the other. The header says for which model and precision they are, and has their digest.
+`Session.cache_views`, one after the other. The header says for which model and precision they are,
+and has their digest.
 """
 
 from __future__ import annotations

@@ -91,10 +91,8 @@ sampler_options = _apply(
     click.option("--min-p", type=float, default=0.0, show_default=True, help="Keep those this near to the best."),
     click.option("--repeat-penalty", type=float, default=1.0, show_default=True, help="Makes recent tokens unlikely."),
     click.option("--repeat-last-n", type=int, default=64, show_default=True, help="How many tokens are recent."),
-    click.option(
-        "--presence-penalty", type=float, default=0.0, help="Subtracted from logits of tokens generated before."
-    ),
-    click.option("--frequency-penalty", type=float, default=0.0, help="The same, once for each time."),
+    click.option("--presence-penalty", type=float, default=0.0, help="Makes tokens unlikely that came before."),
+    click.option("--frequency-penalty", type=float, default=0.0, help="The same, for each time they came."),
     click.option(
         "--logit-bias",
         multiple=True,
@@ -113,9 +111,7 @@ text_options = _apply(
         "--json-schema", type=_FILE, callback=_read_file, metavar="FILE", help="Answer with JSON that fits this schema."
     ),
     click.option("--regex", metavar="PATTERN", help="Answer with a text that matches."),
-    click.option(
-        "--lookup", type=int, default=0, metavar="N", help="Guess N tokens at a time from what repeats itself."
-    ),
+    click.option("--lookup", type=int, default=0, metavar="N", help="Guess N tokens at a time from what repeats."),
     click.option("--draft", metavar="MODEL", help="Guess tokens with a smaller model of the same vocabulary."),
     click.option("--draft-tokens", type=int, default=4, show_default=True, metavar="N", help="How many at a time."),
 )

@@ -2,29 +2,62 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from .options import model_option
+from .options import chat_template_option, model_option
 
 
 @click.command("tokenize", short_help="Show the tokens of a text.")
 @model_option
 @click.argument("text", required=False)
 @click.option("--special", is_flag=True, help="Take names such as <|eot_id|> as special tokens.")
+@click.option("--chat", is_flag=True, help="Show what the model sees when TEXT is a message to it.")
+@click.option("--system", metavar="TEXT", help="System message, with --chat.")
+@click.option("--load", type=click.Path(path_type=Path), metavar="FILE", help="Saved conversation, with --chat.")
+@chat_template_option
 @click.option("--ids", "only_ids", is_flag=True, help="Print only the ids, on one line.")
-def command(model: str, text: str | None, special: bool, only_ids: bool) -> None:
+def command(
+    model: str,
+    text: str | None,
+    special: bool,
+    chat: bool,
+    system: str | None,
+    load: Path | None,
+    chat_template: str | None,
+    only_ids: bool,
+) -> None:
     """Print one token of TEXT (or of standard input) per line: its id and its text."""
+    from ..chat import encode_chat, find_template
+    from ..conversation import read_messages
     from ..store import find_model
     from ..tokenizer import Tokenizer
     from ..weights import load_weights
     from .progress import download_progress
     from .prompt import read_prompt
 
-    text = read_prompt(text)
+    if not chat and (system is not None or load is not None or chat_template is not None):
+        raise click.UsageError("--system, --load and --chat-template belong to --chat.")
+    if load is None or text is not None:
+        text = read_prompt(text)
     with download_progress(model) as progress:
         path = find_model(model, progress=progress)
-    tokenizer = Tokenizer(load_weights(path).load_vocabulary())
-    ids = tokenizer.encode(text, special=special)
+    weights = load_weights(path)
+    vocabulary = weights.load_vocabulary()
+    tokenizer = Tokenizer(vocabulary)
+    if chat:
+        template = find_template(chat_template or weights.load_template(), vocabulary)
+        if template is None:
+            raise click.ClickException(f"{path}: the model has no chat template")
+        messages = read_messages(load) if load is not None else []
+        if system is not None:
+            messages.insert(0, {"role": "system", "content": system})
+        if text is not None:
+            messages.append({"role": "user", "content": text})
+        ids = encode_chat(tokenizer, template, messages)
+    else:
+        ids = tokenizer.encode(str(text), special=special)
     if only_ids:
         click.echo(" ".join(map(str, ids)))
         return
