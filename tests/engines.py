@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pytest
 from blocks import Bytes, any_blocks, ggml
 from gguf import dequantize, quantize
-from reference import Array, ReferenceModel
 from tiny_models import Tensors, dequantized, write_gguf
 
 from pyllama3.backends import BACKENDS, Engine, engine_dir, is_built, load_engine
+from pyllama3.compare.reference import Array, ReferenceModel
 from pyllama3.config import ModelConfig, RopeStyle
 from pyllama3.session import EngineModel
 from pyllama3.weights import TensorType, load_weights

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from reference import Array, softmax
+
+from pyllama3.compare.reference import Array, softmax
 
 
 def penalize(logits: Array, window: Iterable[int], penalty: float) -> Array:

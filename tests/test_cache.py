@@ -8,9 +8,9 @@ import engines
 import numpy as np
 import pytest
 from engines import ELEMENTWISE, MARGIN, ROUNDING, Floats, Input, Output, Values, assert_close
-from reference import attention
 
 from pyllama3.backends import Engine
+from pyllama3.compare.reference import attention
 
 engine = engines.engine
 

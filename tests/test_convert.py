@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 from gguf import GGMLQuantizationType as GgmlType
 from gguf_files import CONFIG, llama_metadata, llama_tensors, write_gguf, write_llama
-from reference import ReferenceModel
 from tiny_models import dequantized, random_tensors, tiny_config
 
 from pyllama3.cli import cli
 from pyllama3.cli.convert import command
+from pyllama3.compare.reference import ReferenceModel
 from pyllama3.config import RopeStyle
 from pyllama3.errors import WeightsError
 from pyllama3.weights import TensorType, Weights, load_weights

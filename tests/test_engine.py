@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from blocks import ggml
 from engines import HALF_CACHE_NMSE, INT8_NMSE, ROUNDING, Floats, assert_forward, load_tiny, nmse
-from reference import Record, ReferenceModel, llama3_rope_factors, rope_frequencies
 from tiny_models import dequantized, random_tensors, tiny_config, write_gguf
 
 from pyllama3.backends import Engine
+from pyllama3.compare.reference import Record, ReferenceModel, llama3_rope_factors, rope_frequencies
 from pyllama3.config import RopeStyle
 from pyllama3.session import BATCH, EngineModel, Session, State
 from pyllama3.weights import TensorType, load_weights

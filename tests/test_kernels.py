@@ -26,9 +26,9 @@ from engines import (
 from gguf import dequantize
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import Array, rms_norm, rope, rope_frequencies, softmax, swiglu
 
 from pyllama3.backends import Engine
+from pyllama3.compare.reference import Array, rms_norm, rope, rope_frequencies, softmax, swiglu
 from pyllama3.config import RopeStyle
 from pyllama3.weights import TensorType
 

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType, GGUFReader
-from reference import (
+from reference_sampler import Xorshift128, distribution, draw, min_p, penalize, top_k, top_p
+from tiny_models import dequantized, random_tensors, tiny_config, write_gguf
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+
+from pyllama3.compare.reference import (
     Array,
     Record,
     ReferenceModel,
@@ -22,12 +28,6 @@ from reference import (
     silu,
     softmax,
 )
-from reference_sampler import Xorshift128, distribution, draw, min_p, penalize, top_k, top_p
-from tiny_models import dequantized, random_tensors, tiny_config, write_gguf
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-
 from pyllama3.config import ModelConfig, RopeStyle
 
 ORACLE = Path(__file__).parent / "data" / "smollm2_greedy.json"

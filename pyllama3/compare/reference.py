@@ -1,4 +1,4 @@
-"""Llama 3 in numpy and float64: the independent witness of the engine.
+"""Llama 3 in numpy and float64: the independent witness of the engine, for `pyllama3 compare` and for the tests.
 
 Written from the papers (RMSNorm: arXiv 1910.07467; RoPE: 2104.09864; SwiGLU: 2002.05202; grouped-query attention:
 2305.13245; Llama 3: 2407.21783), not from the engine. Every operation is a function of its own, every binding shows
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pyllama3.config import ModelConfig, RopeStyle
+from ..config import ModelConfig, RopeStyle
 
 Array = npt.NDArray[np.float64]
 Record = dict[str, Array]
@@ -149,6 +149,10 @@ class ReferenceModel:
         x = self.tensors["token_embd.weight"][list(ids)]  # (T, D)
         return _keep(record, "token_embd", x)
 
+    def rotate(self, x: Array, positions: npt.NDArray[np.int64]) -> Array:
+        """Return queries or keys (T, heads, Dh) rotated by their positions (T,)."""
+        return rope(x, positions, self.frequencies, self.config.rope_style) * self.config.rope_magnitude
+
     def layer(self, layer: int, x: Array, cache: Cache, record: Record | None = None) -> Array:
         """Return the residual stream (T, D) after a layer; x (T, D) holds the positions that follow the cache's."""
         c = self.config
@@ -165,8 +169,8 @@ class ReferenceModel:
         q = keep("q", (normed @ weight("attn_q").T).reshape(tokens, c.heads, c.head_dim))  # (T, H, Dh)
         k = keep("k", (normed @ weight("attn_k").T).reshape(tokens, c.kv_heads, c.head_dim))  # (T, K, Dh)
         v = keep("v", (normed @ weight("attn_v").T).reshape(tokens, c.kv_heads, c.head_dim))  # (T, K, Dh)
-        q = keep("q_rope", rope(q, positions, self.frequencies, c.rope_style))  # (T, H, Dh)
-        k = keep("k_rope", rope(k, positions, self.frequencies, c.rope_style))  # (T, K, Dh)
+        q = keep("q_rope", self.rotate(q, positions))  # (T, H, Dh)
+        k = keep("k_rope", self.rotate(k, positions))  # (T, K, Dh)
         cache.append(layer, k, v)
         scores = keep("scores", attention_scores(q, cache.keys[layer], positions))  # (T, H, P)
         probabilities = keep("probabilities", softmax(scores))  # (T, H, P)
