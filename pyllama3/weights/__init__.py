@@ -15,7 +15,7 @@ from .meta import PARAMS, load_meta
 from .tensor import Tensor, Weights
 from .types import TensorType
 
-__all__ = ["Tensor", "TensorType", "Weights", "load_weights"]
+__all__ = ["Tensor", "TensorType", "Weights", "format_name", "load_weights"]
 
 _Loader = Callable[[Path], Weights]
 
@@ -23,6 +23,23 @@ _DIRECTORIES: dict[str, _Loader] = {CONFIG: load_huggingface, PARAMS: load_meta}
 """A directory's format is told by a file in it."""
 _SUFFIXES: dict[str, _Loader] = {".safetensors": load_huggingface, ".pth": load_meta, ".bin": load_llama2c}
 """That of a file by the end of its name, unless it begins as a GGUF file does, whatever its name."""
+
+
+_NAMES: dict[_Loader, str] = {
+    load_gguf: "GGUF",
+    load_huggingface: "Hugging Face",
+    load_meta: "Meta",
+    load_llama2c: "llama2.c",
+}
+
+
+def format_name(path: Path) -> str:
+    """Return what the format of a model is called.
+
+    Raises:
+        WeightsError: the file is missing or of an unknown format.
+    """
+    return _NAMES[_find_loader(path)]
 
 
 def load_weights(path: Path | str) -> Weights:
