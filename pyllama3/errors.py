@@ -33,5 +33,9 @@ class PromptCacheError(PyLlama3Error):
     """A prompt cache is damaged, or one of another model."""
 
 
+class BatchError(PyLlama3Error):
+    """A batch file cannot be read or written, or a line of it is not a request."""
+
+
 class StoreError(PyLlama3Error):
     """A model can not be found or downloaded."""

@@ -15,8 +15,11 @@ from .constraint import Constraint, Grammar, GrammarCompiler
 from .cpu import physical_cores
 from .download import Progress
 from .errors import OptionError, TemplateError
-from .generate import Piece, SamplerOptions, generate
-from .session import CacheType, EngineModel, Session
+from .generate import generate
+from .generation import Generation, Piece
+from .sampling import SamplerOptions
+from .scheduler import Scheduler
+from .session import CacheType, EngineModel, Session, check_ids
 from .speculation import Drafter, DraftModel, PromptLookup
 from .store import find_model
 from .tokenizer import Tokenizer
@@ -208,6 +211,44 @@ class Llama:
             TemplateError: the model has no chat template, or the template refuses the messages.
         """
         return self.generate(self.encode_chat(messages, tools=tools, date=date), **options)
+
+    def generation(
+        self,
+        prompt: Sequence[int],
+        *,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        top_logprobs: int = 0,
+        grammar: Grammar | None = None,
+        **options: Any,
+    ) -> Generation:
+        """Return a text in the making, for a `scheduler`; the arguments are those of `generate`.
+
+        Raises:
+            ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
+            OptionError: an option is unknown or out of range.
+        """
+        check_ids(prompt, self.config.vocab_size)
+        return Generation(
+            self._model.engine,
+            self.config.vocab_size,
+            self.tokenizer,
+            prompt,
+            context=self.context,
+            options=_sampler_options(options),
+            max_tokens=max_tokens,
+            stop=stop,
+            top_logprobs=top_logprobs,
+            constraint=self.constraint(grammar) if grammar else None,
+        )
+
+    def scheduler(self, sequences: int) -> Scheduler:
+        """Return what generates so many texts at once.
+
+        Raises:
+            BackendError: there is not enough memory.
+        """
+        return Scheduler(self._model, context=self.context, sequences=sequences)
 
     def constraint(self, grammar: Grammar) -> Constraint:
         """Return the constraint that a grammar puts on a text of this model.

@@ -261,16 +261,11 @@ class Session:
             ContextError: they do not fit into the context.
             OptionError: there are none, or one is not in the vocabulary.
         """
-        if len(ids) == 0:
-            raise OptionError("there are no tokens to feed")
+        check_ids(ids, self.config.vocab_size)
         if self.position + len(ids) > self.context:
             raise ContextError(
                 f"{self.position} + {len(ids)} tokens do not fit into the context of {self.context} tokens"
             )
-        vocab_size = self.config.vocab_size
-        for id in ids:
-            if not 0 <= id < vocab_size:
-                raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")
 
     def rewind(self, position: int) -> None:
         """Forget all tokens from a position on.
@@ -312,3 +307,16 @@ class Session:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def check_ids(ids: Sequence[int], vocab_size: int) -> None:
+    """Check that there are tokens, and that they are in the vocabulary.
+
+    Raises:
+        OptionError: there are none, or one is not.
+    """
+    if len(ids) == 0:
+        raise OptionError("there are no tokens to feed")
+    for id in ids:
+        if not 0 <= id < vocab_size:
+            raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")

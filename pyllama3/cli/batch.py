@@ -1,0 +1,65 @@
+"""`pyllama3 batch`: answer the requests of a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import chat_template_option, engine_options, model_option, sampler_options
+
+
+@click.command("batch", short_help="Answer the requests of a file.")
+@model_option
+@click.argument("source", metavar="IN.jsonl", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT.jsonl", type=click.Path(path_type=Path))
+@click.option("--parallel", type=click.IntRange(1, 128), default=8, show_default=True, help="Requests at a time.")
+@chat_template_option
+@engine_options
+@sampler_options
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no counts.")
+def command(
+    model: str,
+    source: Path,
+    target: Path,
+    parallel: int,
+    chat_template: str | None,
+    backend: str | None,
+    threads: int | None,
+    exact: bool,
+    context: int | None,
+    quiet: bool,
+    **sampling: Any,
+) -> None:
+    """Answer the requests of IN.jsonl, in the form of OpenAI's batch files, several at a time.
+
+    Answers are added to OUT.jsonl as they are ready. After an interruption the same command goes on where it was.
+    Sampler options are for requests that say nothing else.
+    """
+    from ..batch_file import BatchCounts, run_batch
+    from .loading import load_model
+
+    if not source.exists():
+        raise click.ClickException(f"{source}: no such file")
+    with (
+        load_model(
+            model, backend=backend, threads=threads, exact=exact, context=context, chat_template=chat_template
+        ) as llm,
+        click.progressbar(
+            length=1, label="batch", show_pos=True, file=sys.stderr, hidden=quiet or not sys.stderr.isatty()
+        ) as bar,
+    ):
+
+        def show(counts: BatchCounts) -> None:
+            bar.length = counts.total
+            bar.update(counts.done - bar.pos)
+
+        counts = run_batch(llm, source, target, parallel=parallel, defaults=sampling, progress=show)
+    if not quiet:
+        click.echo(
+            f"{counts.total} requests: {counts.answered} answered, {counts.failed} refused, "
+            f"{counts.skipped} were done before",
+            err=True,
+        )
