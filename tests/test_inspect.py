@@ -135,6 +135,14 @@ def test_directories(name: str, format: str) -> None:
     assert found["tokenizer"]["kind"] == "byte-level BPE"
 
 
+def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    path = write_llama(tmp_path / "m.gguf", {"general.name": "red\x1b[31m\nname"})
+    text = run(path).stdout
+    assert "\x1b" not in text
+    assert "red\N{REPLACEMENT CHARACTER}[31m" in text
+    assert report(path)["name"] == "red\x1b[31m\nname"
+
+
 def test_errors(model: Path, tmp_path: Path) -> None:
     result = run(model, "-c", "65")
     assert isinstance(result.exception, OptionError)

@@ -144,7 +144,8 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     rows = list(_rows(report))
     width = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
-        parts = textwrap.wrap(value, _WIDTH - width, break_on_hyphens=False) or [""]
+        printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
+        parts = textwrap.wrap(printable, _WIDTH - width, break_on_hyphens=False) or [""]
         yield f"{name:{width}}{parts[0]}"
         yield from (" " * width + part for part in parts[1:])
     yield ""

@@ -20,6 +20,10 @@ MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
+_MAX_ENTRIES = 1 << 16
+"""Tensors or metadata entries; Llama 3.1 405B has 1138 tensors."""
+_MAX_ELEMENTS = 1 << 22
+"""Elements of an array; Llama 3 has 280,147 merges."""
 _LENGTH = struct.Struct("<Q")
 
 _STRING, _ARRAY = 8, 9
@@ -85,8 +89,8 @@ def read_gguf(path: Path) -> GgufFile:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     reader = _Reader(path, mapped)
     _check_version(path, reader)
-    tensor_count = reader.count("tensors", smallest=32)
-    metadata = _read_metadata(reader, reader.count("metadata entries", smallest=13))
+    tensor_count = reader.count("tensors", smallest=32, most=_MAX_ENTRIES)
+    metadata = _read_metadata(reader, reader.count("metadata entries", smallest=13, most=_MAX_ENTRIES))
     tensors = _read_tensors(reader, tensor_count, _alignment(path, metadata))
     return GgufFile(metadata, tensors)
 
@@ -140,9 +144,11 @@ class _Reader:
         self.take(position - start)
         return StringArray(count, self.mapped[start:position])
 
-    def count(self, things: str, smallest: int) -> int:
+    def count(self, things: str, *, smallest: int, most: int) -> int:
         """Read a count of things which take at least `smallest` bytes each."""
         count = self.u64()
+        if count > most:
+            raise self.error(f"announces {count} {things}; at most {most} are supported")
         if count * smallest > self.size - self.position:
             raise self.error(f"announces {count} {things}, which do not fit into {self.size} bytes: truncated?")
         return count
@@ -180,9 +186,9 @@ def _read_value(reader: _Reader, type_id: int) -> Any:
     element_id = reader.u32()
     if element_id in _NUMBERS:
         dtype = _NUMBERS[element_id]
-        return reader.numbers(dtype, reader.count("elements", smallest=dtype.itemsize))
+        return reader.numbers(dtype, reader.count("elements", smallest=dtype.itemsize, most=_MAX_ELEMENTS))
     if element_id == _STRING:
-        return reader.strings(reader.count("strings", smallest=_LENGTH.size))
+        return reader.strings(reader.count("strings", smallest=_LENGTH.size, most=_MAX_ELEMENTS))
     raise reader.error(f"is an array of value type {element_id}; supported: arrays of numbers and of strings")
 
 
