@@ -1,12 +1,27 @@
-"""Files cut short and with changed bytes, for which readers must give one-line errors of ours and nothing else."""
+"""Files cut short and with changed bytes, for which readers must give one-line errors of ours and nothing else.
+
+Also tells whether what they read of good ones is the file itself.
+"""
 
 from __future__ import annotations
 
+import mmap
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from pyllama3.errors import PyLlama3Error
+
+
+def is_mapped(array: npt.NDArray[np.uint8]) -> bool:
+    """Tell whether an array is a view of a mapped file, and not a copy."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap)
 
 
 def assert_errors_only(
