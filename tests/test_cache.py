@@ -7,10 +7,10 @@ from typing import Any
 import engines
 import numpy as np
 import pytest
-from engines import ELEMENTWISE, MARGIN, ROUNDING, Floats, Input, Output, Values, assert_close
+from engines import ELEMENTWISE, MARGIN, ROUNDING, SUM, TINIEST, Floats, Input, Output, Values, assert_close
 
 from pyllama3.backends import Engine
-from pyllama3.compare.reference import attention
+from pyllama3.compare.reference import attention, attention_scores, softmax
 
 engine = engines.engine
 
@@ -97,6 +97,36 @@ def test_attention(engine: Engine, kv_heads: int, group: int, head_dim: int, hal
     rows = min(count, cache.native.get_block_rows())
     for first in {0, count // 2, count - 1}:
         check(cache, keys, values, list(range(first, min(first + rows, count))))
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_the_steps_of_attention(engine: Engine, halves: bool) -> None:
+    kv_heads, group, head_dim, positions, layer, sequence, head = 2, 3, 8, [17, 18, 19], 1, 2, 1
+    cache = Cache(engine, 40, kv_heads, group, head_dim, halves=halves)
+    keys, values = fill(cache, layer, sequence, 20)
+    if halves:
+        keys, values = half(keys), half(values)
+    queries = normal(3, kv_heads, group, head_dim, seed=7)
+    flat = np.float64(queries).reshape(3, kv_heads * group, head_dim)
+    expected = attention_scores(flat, np.float64(keys), np.array(positions)).reshape(3, kv_heads, group, 20)[:, head]
+
+    native, where = cache.native, Input(engine, positions, "int32").run
+    scratch = Output(engine, (native.get_scratch_length(),))
+    output = Output(engine, np.full(queries.shape, 5))
+
+    def rows() -> Values:
+        """Return the scores or probabilities (rows, group, positions)."""
+        start, stride = native.get_scores_offset(3), native.get_scores_stride()
+        return scratch.result()[start : start + 9 * stride].reshape(3, group, stride)[..., :20]
+
+    native.score(Input(engine, queries).run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
+    past = np.isfinite(expected)
+    assert_close(rows()[past], expected[past], SUM * 50)
+    native.normalize(where, 0, 3, scratch.array, MARGIN)
+    assert_close(rows(), softmax(expected), 1000 * ROUNDING)
+    assert (rows()[~past] == 0).all()
+    native.gather(output.run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
+    assert_close(output.result(), cache.attend(layer, sequence, queries, positions, 0, 3, head), TINIEST)
 
 
 def test_attention_over_more_positions_than_are_summed_at_a_time(engine: Engine) -> None:

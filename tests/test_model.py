@@ -77,7 +77,7 @@ def test_context(engine: Engine, tmp_path: Path, context: int | None, expected: 
         ({"threads": 0}, OptionError, "threads is 0; allowed: 1 to 1024"),
         ({"threads": 1025}, OptionError, "threads is 1025; allowed: 1 to 1024"),
         ({"model": "no/such.gguf"}, StoreError, "no/such.gguf"),
-        ({"model": __file__}, WeightsError, f"{__file__}: starts with b'\"\"\"`', expected b'GGUF'"),
+        ({"model": __file__}, WeightsError, f"{__file__}: starts with"),
     ],
     ids=str,
 )
