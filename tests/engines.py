@@ -20,7 +20,7 @@ from tiny_models import Tensors, dequantized, write_gguf
 from pyllama3.backends import BACKENDS, Engine, engine_dir, is_built, load_engine
 from pyllama3.compare.reference import Array, ReferenceModel
 from pyllama3.config import ModelConfig, RopeStyle
-from pyllama3.session import EngineModel
+from pyllama3.session import CacheType, EngineModel
 from pyllama3.weights import TensorType, load_weights
 
 Floats = npt.NDArray[np.float32]
@@ -50,10 +50,10 @@ A wrong pair, position, head or row gives more than 1e-3. llama.cpp allows 5e-4 
 """
 FORWARD_MAX = 1e-4
 """Largest error of a logit or a number of the residual stream, which are of size 1 to 10; tiny models reach 2e-5."""
-HALF_CACHE_NMSE = 1e-6
-"""The same with keys and values in half precision; tiny models reach 1.3e-7."""
+CACHE_NMSE: dict[CacheType, float] = {"f32": FORWARD_NMSE, "f16": 1e-6, "int8": 5e-4}
+"""The same by what keys and values are stored as; tiny models reach 1.3e-7 with f16 and 1e-4 with int8."""
 INT8_NMSE = 1e-3
-"""The same with 8-bit activations as well; tiny models reach 4e-4.
+"""The same with 8-bit activations; tiny models reach 4e-4.
 
 A step of 1/127 of the largest of 32 numbers gives NMSE 2.5e-5 for each of the 4 products of a layer in a row.
 """
@@ -224,6 +224,7 @@ def load_tiny(
     *,
     threads: int = 1,
     exact: bool = True,
+    cache_type: CacheType | None = None,
 ) -> tuple[EngineModel, ReferenceModel]:
     """Write a model to a GGUF file; return it as the host reads it and as the reference, which reads it by `gguf`.
 
@@ -232,5 +233,5 @@ def load_tiny(
     write_gguf(path, replace(config, rope_style=RopeStyle.INTERLEAVED), tensors, ggml(type))
     read = load_weights(path)
     weights = replace(read, config=replace(read.config, rope_style=config.rope_style))
-    model = EngineModel(engine, weights, threads=threads, exact=exact)
+    model = EngineModel(engine, weights, threads=threads, exact=exact, cache_type=cache_type)
     return model, ReferenceModel(config, dequantized(path))

@@ -11,6 +11,7 @@ from engines import ELEMENTWISE, MARGIN, ROUNDING, SUM, TINIEST, Floats, Input, 
 
 from pyllama3.backends import Engine
 from pyllama3.compare.reference import attention, attention_scores, softmax
+from pyllama3.session import CACHE_TYPES
 
 engine = engines.engine
 
@@ -21,23 +22,32 @@ def normal(*shape: int, seed: int = 1) -> Floats:
     return np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32)
 
 
-def half(x: Values) -> Values:
-    return x.astype(np.float16).astype(np.float32)
+def rounded(x: Values, kind: str) -> Values:
+    """Return keys or values (count, kv_heads, head_dim) as a kind of cache keeps them."""
+    if kind == "f16":
+        return x.astype(np.float16).astype(np.float32)
+    if kind == "int8":  # each head of each position has a scale
+        top = np.abs(x).max(axis=2, keepdims=True)
+        return np.rint(x * (127 / top)) * (top / 127)
+    return x
 
 
 class Cache:
     """A cache of the engine, whose memory is between sentinels."""
 
     def __init__(
-        self, engine: Engine, positions: int, kv_heads: int, group: int, head_dim: int, *, halves: bool = False
+        self, engine: Engine, positions: int, kv_heads: int, group: int, head_dim: int, *, kind: str = "f32"
     ) -> None:
         self.engine = engine
         self.shape = (kv_heads, group, head_dim)
         self.native = engine.KvCache()
         self.native.init(LAYERS, SEQUENCES, positions, kv_heads, group, head_dim)
-        lengths = self.native.get_keys_length(), self.native.get_values_length()
-        self.memory = [Output(engine, np.zeros(length), "int16" if halves else "float32") for length in lengths]
-        setter = self.native.set_half_memory if halves else self.native.set_memory
+        native, dtype = self.native, {"f32": "float32", "f16": "int16", "int8": "int8"}[kind]
+        lengths = native.get_keys_length(), native.get_values_length()
+        self.memory = [Output(engine, np.zeros(length), dtype) for length in lengths]
+        if kind == "int8":
+            self.memory += [Output(engine, np.zeros(native.get_scales_length())) for _ in range(2)]
+        setter = {"f32": native.set_memory, "f16": native.set_half_memory, "int8": native.set_byte_memory}[kind]
         setter(*(memory.run for memory in self.memory))
 
     def store(self, layer: int, sequence: int, position: int, keys: Floats, values: Floats) -> None:
@@ -87,25 +97,23 @@ def check(cache: Cache, keys: Any, values: Any, positions: list[int], layer: int
     ("kv_heads", "group", "head_dim"),
     [(1, 1, 2), (2, 1, 16), (2, 2, 20), (1, 3, 64), (3, 4, 8), (1, 80, 2)],  # more than 64 queries at once
 )
-@pytest.mark.parametrize("halves", [False, True])
+@pytest.mark.parametrize("kind", CACHE_TYPES)
 @pytest.mark.parametrize("count", [1, 2, 16, 17, 40])
-def test_attention(engine: Engine, kv_heads: int, group: int, head_dim: int, halves: bool, count: int) -> None:
-    cache = Cache(engine, 40, kv_heads, group, head_dim, halves=halves)
+def test_attention(engine: Engine, kv_heads: int, group: int, head_dim: int, kind: str, count: int) -> None:
+    cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
     keys, values = fill(cache, 0, 0, count)
-    if halves:
-        keys, values = half(keys), half(values)
+    keys, values = rounded(keys, kind), rounded(values, kind)
     rows = min(count, cache.native.get_block_rows())
     for first in {0, count // 2, count - 1}:
         check(cache, keys, values, list(range(first, min(first + rows, count))))
 
 
-@pytest.mark.parametrize("halves", [False, True])
-def test_the_steps_of_attention(engine: Engine, halves: bool) -> None:
+@pytest.mark.parametrize("kind", CACHE_TYPES)
+def test_the_steps_of_attention(engine: Engine, kind: str) -> None:
     kv_heads, group, head_dim, positions, layer, sequence, head = 2, 3, 8, [17, 18, 19], 1, 2, 1
-    cache = Cache(engine, 40, kv_heads, group, head_dim, halves=halves)
+    cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
     keys, values = fill(cache, layer, sequence, 20)
-    if halves:
-        keys, values = half(keys), half(values)
+    keys, values = rounded(keys, kind), rounded(values, kind)
     queries = normal(3, kv_heads, group, head_dim, seed=7)
     flat = np.float64(queries).reshape(3, kv_heads * group, head_dim)
     expected = attention_scores(flat, np.float64(keys), np.array(positions)).reshape(3, kv_heads, group, 20)[:, head]
@@ -157,6 +165,14 @@ def test_only_the_rows_asked_for(engine: Engine) -> None:
     output = cache.attend(0, 0, normal(4, 1, 2, 4), [4, 5, 6, 7], 1, 3, 0)
     assert (output[[0, 3]] == 5).all()
     assert (output[[1, 2]] != 5).all()
+
+
+def test_zeros_stay_zero(engine: Engine) -> None:
+    for kind in CACHE_TYPES:
+        cache = Cache(engine, 16, 1, 1, 4, kind=kind)
+        zeros = np.zeros((1, 4), np.float32)
+        cache.store(0, 0, 0, zeros, zeros)
+        assert not cache.attend(0, 0, normal(1, 1, 1, 4), [0], 0, 1, 0).any()
 
 
 def test_equal_keys_give_the_mean_of_the_values(engine: Engine) -> None:
