@@ -186,8 +186,12 @@ class State:
         """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""
         return self.model.engine.numpy(self._buffers[name], "float32")
 
-    def forward(self, rows: int, logit_rows: int) -> NDArray[np.float32]:
-        """Run a batch and return a view of the logits (logit_rows, vocab_size), valid until the next batch."""
+    def forward(self, rows: int, logit_rows: int, *, steady: bool = False) -> NDArray[np.float32]:
+        """Run a batch and return a view of the logits (logit_rows, vocab_size), valid until the next batch.
+
+        With `steady` they are the same, to the last bit, as those of batches of one row.
+        """
+        self.native.get_input().set_steady(steady)
         self.native.forward(rows, logit_rows)
         vocab_size = self.model.config.vocab_size
         return self.buffer("LOGITS")[: logit_rows * vocab_size].reshape(logit_rows, vocab_size)
@@ -230,8 +234,10 @@ class Session:
         """Tokens the session holds."""
         return tuple(self._ids)
 
-    def feed(self, ids: Sequence[int], *, all_logits: bool = False) -> NDArray[np.float32]:
+    def feed(self, ids: Sequence[int], *, all_logits: bool = False, steady: bool = False) -> NDArray[np.float32]:
         """Append tokens and return the logits after the last (vocab_size,), or after each (len(ids), vocab_size).
+
+        With `steady` they are the same, to the last bit, as when the tokens are fed one by one.
 
         Raises:
             ContextError: the tokens do not fit into the context; none of them was fed.
@@ -248,7 +254,7 @@ class Session:
             state.sequence_ids[:rows] = 0
             wanted = rows if all_logits else int(start + rows == len(ids))
             state.logit_rows[:wanted] = np.arange(rows - wanted, rows)
-            logits = state.forward(rows, wanted)
+            logits = state.forward(rows, wanted, steady=steady)
             self._ids += map(int, chunk)
             if wanted:
                 results.append(logits.copy())

@@ -1,8 +1,9 @@
 """Speculation: guess the next tokens, and let the model check all guesses in one forward pass.
 
-A token is sampled from the model's own logits in any case, and a guess saves work only where it is that token. So the
-text is the one that comes without guessing (Leviathan et al., "Fast Inference from Transformers via Speculative
-Decoding", 2023, with sampling done in order, which makes it exact and not only equally distributed).
+A token is sampled from the model's own logits in any case, and a guess saves work only where it is that token. Guesses
+are checked by steady forward passes, whose logits do not depend on the number of rows. So the text is the very one that
+comes without guessing. (Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", 2023, keep only
+the distribution, as they do not sample in order.)
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Speculation:
             self.settle()
             self._draft = self._guess(ids)
             self.drafted += len(self._draft)
-            self._rows = self._session.feed([ids[-1], *self._draft], all_logits=True)
+            self._rows = self._session.feed([ids[-1], *self._draft], all_logits=True, steady=True)
         assert self._rows is not None
         logits: NDArray[np.float32] = self._rows[self._used]
         return logits
