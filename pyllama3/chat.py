@@ -87,7 +87,7 @@ class ChatTemplate:
 
         try:
             return self._template.render(
-                messages=messages,
+                messages=[_with_parsed_calls(message) for message in messages],
                 tools=tools,
                 add_generation_prompt=add_generation_prompt,
                 strftime_now=strftime_now,
@@ -159,6 +159,24 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
         if not isinstance(content, str) and not (content is None and "tool_calls" in message):
             found = "no content" if content is None else f"content of type {type(content).__name__}"
             raise TemplateError(f"message {number} has {found}; text is expected")
+
+
+def _with_parsed_calls(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**message, "tool_calls": _with_objects(message["tool_calls"])} if "tool_calls" in message else message
+
+
+def _with_objects(value: Any) -> Any:
+    """Parse the "arguments" of function calls: OpenAI writes them as JSON in a string, templates expect them parsed."""
+    if isinstance(value, Mapping):
+        return {key: _parsed(item) if key == "arguments" else _with_objects(item) for key, item in value.items()}
+    return [_with_objects(item) for item in value] if isinstance(value, list) else value
+
+
+def _parsed(arguments: Any) -> Any:
+    try:
+        return json.loads(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:  # a model has written them
+        return arguments
 
 
 def _shielded(value: Any, names: Collection[str]) -> Any:

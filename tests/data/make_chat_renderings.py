@@ -1,0 +1,79 @@
+"""Make chat_renderings.json: conversations, and what Hugging Face's `apply_chat_template` makes of them.
+
+python make_chat_renderings.py FOLDER, in which NAME.jinja are the templates to render. Their texts are their makers'
+and are not kept here, only their SHA-256: tests/test_templates.py says where it finds them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
+
+BOS, EOS = "<|begin_of_text|>", "<|eot_id|>"
+DATE = "2024-07-26"
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "Tell the weather <now> & here",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string", "enum": ["Zürich", "Oslo"]}}},
+        },
+    }
+]
+CALL = {"type": "function", "id": "1", "function": {"name": "get_weather", "arguments": {"city": "Zürich"}}}
+SYSTEM = {"role": "system", "content": "Be brief.\n"}
+USER = {"role": "user", "content": ' What\'s up in "Zürich"? <b>\n'}
+ASSISTANT = {"role": "assistant", "content": "\nNothing much.  "}
+CONVERSATIONS: dict[str, dict[str, Any]] = {
+    "user": {"messages": [USER]},
+    "system": {"messages": [SYSTEM, USER]},
+    "turns": {"messages": [SYSTEM, USER, ASSISTANT, {"role": "user", "content": "日本 🦙"}]},
+    "complete": {"messages": [USER, ASSISTANT], "add_generation_prompt": False},
+    "tools": {"messages": [SYSTEM, USER], "tools": TOOLS},
+    "tool result": {
+        "messages": [
+            USER,
+            {"role": "assistant", "content": "", "tool_calls": [CALL]},
+            {"role": "tool", "content": "sunny", "tool_call_id": "1"},
+        ],
+        "tools": TOOLS,
+    },
+}
+
+
+def main() -> None:
+    """Write the file beside this script."""
+    templates = {}
+    for path in sorted(Path(sys.argv[1]).glob("*.jinja")):
+        source = path.read_text(encoding="utf-8")
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer(WordLevel({BOS: 0, EOS: 1}, unk_token=BOS)), bos_token=BOS, eos_token=EOS
+        )
+        renderings = {
+            name: tokenizer.apply_chat_template(
+                conversation["messages"],
+                tools=conversation.get("tools"),
+                add_generation_prompt=conversation.get("add_generation_prompt", True),
+                chat_template=source,
+                tokenize=False,
+                # what strftime_now gives on DATE; templates with a date of their own take it, too
+                **({"date_string": "26 Jul 2024"} if "strftime_now" in source else {}),
+            )
+            for name, conversation in CONVERSATIONS.items()
+        }
+        templates[path.stem] = {"sha256": hashlib.sha256(source.encode()).hexdigest(), "renderings": renderings}
+    content = {"date": DATE, "bos": BOS, "eos": EOS, "conversations": CONVERSATIONS, "templates": templates}
+    target = Path(__file__).with_name("chat_renderings.json")
+    target.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
