@@ -122,9 +122,7 @@ class Llama:
 
     def encode_prompt(self, text: str) -> list[int]:
         """Return the tokens of a text to continue, with a BOS if the model expects one."""
-        tokenizer = self.tokenizer
-        bos = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
-        return bos + tokenizer.encode(text)
+        return self.tokenizer.encode_prompt(text)
 
     def encode_chat(
         self,

@@ -109,6 +109,11 @@ class Tokenizer:
                 ids += self._encode_text(part)
         return ids
 
+    def encode_prompt(self, text: str) -> list[int]:
+        """Return the ids of a text to continue, with a BOS if the model expects one."""
+        bos = [self.bos_id] if self.add_bos and self.bos_id is not None else []
+        return bos + self.encode(text)
+
     def split_special(self, text: str) -> Iterator[str | int]:
         """Cut a text at the names of special tokens: yields the ids of these, and the text between them."""
         return _split(text, self._special_names, self._vocabulary.special)

@@ -13,7 +13,7 @@ import click
 from .. import __version__
 from ..errors import PyLlama3Error
 
-_COMMANDS = ("run", "chat", "batch", "tokenize", "pull", "inspect", "convert", "bench", "info")
+_COMMANDS = ("run", "chat", "batch", "tokenize", "pull", "inspect", "convert", "bench", "compare", "info")
 
 BROKEN_PIPE = 141
 """Exit code when the reader of our output has gone, the one shells give to a program stopped by SIGPIPE."""

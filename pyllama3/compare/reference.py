@@ -11,6 +11,9 @@ its shape.
     F  hidden_dim   width of the feed-forward network
 """
 
+# mypy: disable-error-code="no-any-return"
+# numpy types expressions as Any here and there, and naming each result would bury the formulas.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -140,6 +143,11 @@ class ReferenceModel:
         self.tensors = tensors
         self.frequencies = rope_frequencies(config.head_dim, config.rope_theta, config.rope_factors)  # (Dh/2,)
 
+    @property
+    def output_name(self) -> str:
+        """Name of the output matrix (V, D)."""
+        return "output.weight" if "output.weight" in self.tensors else "token_embd.weight"
+
     def cache(self) -> Cache:
         """Return the empty cache of a new sequence."""
         return Cache(self.config)
@@ -189,8 +197,7 @@ class ReferenceModel:
         """Return the logits (T, V) of the residual stream (T, D) after the last layer."""
         normed = rms_norm(x, self.tensors["output_norm.weight"], self.config.norm_eps)  # (T, D)
         _keep(record, "output_norm", normed)
-        output = self.tensors.get("output.weight", self.tensors["token_embd.weight"])  # (V, D)
-        return _keep(record, "output", normed @ output.T)  # (T, V)
+        return _keep(record, "output", normed @ self.tensors[self.output_name].T)  # (T, V)
 
     def forward(self, ids: Sequence[int], cache: Cache, record: Record | None = None) -> Array:
         """Return the logits (T, V) of the next ids of a sequence."""

@@ -1,0 +1,98 @@
+"""`pyllama3 compare`: prove that backends, builds and models agree, or find where they do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .options import DEFAULT_MODEL
+
+DEFAULT_PROMPT = "The capital of France is"
+
+
+@click.command("compare", short_help="Compare backends, builds or models, stage by stage.")
+@click.argument("prompt", required=False)
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help=f"A file, an alias, hf:org/repo[:file] or a URL; given twice, both are compared.  [default: {DEFAULT_MODEL}]",
+)
+@click.option(
+    "--backends",
+    metavar="NAMES",
+    help="Such as c,python,reference; by default all that were built and the reference, for two models the fastest.",
+)
+@click.option("--build", "builds", multiple=True, metavar="DIR", help="Also the backends in another build folder.")
+@click.option("--tokens", metavar="IDS", help="Token ids such as 1,5,9 instead of a prompt.")
+@click.option("--bisect", is_flag=True, help="Name the operation that is out of tolerance; for two models show all.")
+@click.option(
+    "--exact/--fast", default=True, show_default=True, help="Compute in single precision, or as by default elsewhere."
+)
+@click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with heat maps.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    prompt: str | None,
+    models: tuple[str, ...],
+    backends: str | None,
+    builds: tuple[str, ...],
+    tokens: str | None,
+    bisect: bool,
+    exact: bool,
+    threads: int | None,
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    """Run the tokens of PROMPT through several backends, and show how far each stage is from the first of them.
+
+    The numpy reference, if it is among the backends, is what the others are compared with. The exit code is 1 when
+    one leaves the tolerance (docs/compare.md).
+    """
+    if prompt is not None and tokens is not None:
+        raise click.UsageError("Give a prompt or --tokens, not both.")
+
+    from ..compare.comparison import compare
+    from ..compare.loading import encode, load_subjects
+    from ..compare.report import as_table, to_json
+    from ..compare.tolerances import EXACT, FAST
+    from .progress import download_progress
+
+    models = models or (DEFAULT_MODEL,)
+    with download_progress(models[0]) as progress:
+        subjects = load_subjects(
+            models,
+            backends=backends.split(",") if backends else None,
+            builds=builds,
+            exact=exact,
+            threads=threads,
+            progress=progress,
+        )
+    ids = _parse(tokens) if tokens is not None else encode(subjects[0].weights, prompt or DEFAULT_PROMPT)
+    comparison = compare(
+        subjects,
+        ids,
+        tolerance=EXACT if exact else FAST,
+        bisect=bisect,
+        say=lambda line: click.echo(line, err=True),
+    )
+    if html is not None:
+        from ..compare.page import write_page
+
+        write_page(html, comparison)
+    click.echo(json.dumps(to_json(comparison), indent=1) if as_json else as_table(comparison))
+    if not comparison.agrees:
+        ctx.exit(1)
+
+
+def _parse(tokens: str) -> list[int]:
+    try:
+        return [int(token) for token in tokens.split(",")]
+    except ValueError:
+        raise click.UsageError(f"--tokens is '{tokens}'; allowed: ids such as 1,5,9.") from None

@@ -1,0 +1,324 @@
+"""The comparison of backends: faults that are planted in generated code are found, and a clean build has none."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import engines
+import numpy as np
+import pytest
+from blocks import ggml
+from engines import built_engine
+from gguf import GGMLQuantizationType
+from tiny_models import random_tensors, tiny_config, write_gguf
+
+import pyllama3.compare.reference
+from pyllama3.backends import Engine, engine_dir, library_name, load_engine, read_manifest
+from pyllama3.compare.comparison import Comparison, compare
+from pyllama3.compare.metrics import agreement, difference
+from pyllama3.compare.page import write_page
+from pyllama3.compare.report import as_table, to_json
+from pyllama3.compare.subjects import EMBEDDING, HEAD, EngineSubject, ReferenceSubject, Stage
+from pyllama3.compare.tolerances import EXACT, FAST
+from pyllama3.errors import OptionError
+from pyllama3.session import EngineModel
+from pyllama3.weights import TensorType, Weights, load_weights
+
+engine = engines.engine
+
+IDS = [257, 7, 104, 0, 287, 7, 33, 33, 190, 12, 5]
+
+
+def tiny_weights(path: Path, type: GGMLQuantizationType = GGMLQuantizationType.F32, **overrides: Any) -> Weights:
+    config = tiny_config(**overrides)
+    write_gguf(path / f"{type.name}.gguf", config, random_tensors(config, 6), type)
+    return load_weights(path / f"{type.name}.gguf")
+
+
+def run(engine: Engine, weights: Weights, *, exact: bool = True, threads: int = 1) -> Comparison:
+    model = EngineModel(engine, weights, threads=threads, exact=exact)
+    subjects = [ReferenceSubject("reference", weights), EngineSubject(engine.name, weights, model)]
+    return compare(subjects, IDS, tolerance=EXACT if exact else FAST, bisect=True)
+
+
+# a clean build
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("type", [TensorType.F32, TensorType.F16, TensorType.Q4_0, TensorType.Q8_0])
+def test_a_clean_build_is_within_tolerance(engine: Engine, tmp_path: Path, type: TensorType, exact: bool) -> None:
+    comparison = run(engine, tiny_weights(tmp_path, ggml(type)), exact=exact, threads=2)
+    assert comparison.agrees, as_table(comparison)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_every_operation_of_a_clean_build_is_within_tolerance(engine: Engine, tmp_path: Path, exact: bool) -> None:
+    """A subject with other weights than the base is looked into everywhere; here they are equal."""
+    weights, same = tiny_weights(tmp_path), load_weights(tmp_path / "F32.gguf")
+    subject = EngineSubject("same", same, EngineModel(engine, same, threads=2, exact=exact))
+    comparison = compare(
+        [ReferenceSubject("reference", weights), subject], IDS, tolerance=EXACT if exact else FAST, bisect=True
+    )
+    operations = comparison.examinations[0].operations
+    assert [operation.name for operation in operations] == ["embedding", *OPERATIONS * 2, "norm", "output"]
+    allowed = (EXACT if exact else FAST).operation
+    assert all(operation.difference.worst_nmse <= allowed for operation in operations)
+
+
+OPERATIONS = [
+    *("norm", "q", "k", "v", "rope", "scores", "mask", "softmax", "values", "output projection", "residual"),
+    *("norm", "gate", "up", "swiglu", "down", "residual"),
+]
+
+
+# faults
+
+PYTHON_FAULTS = {
+    "embedding": ("embeddings.dequantize(chunk, self._tokens[row],", "embeddings.dequantize(chunk, self._tokens[0],"),
+    "norm": ("= x[offset + i] * scale * weight[i]", "= x[offset + i] * scale"),
+    "q": ("_attn_q._mat_mul_part(self._query", "_attn_output._mat_mul_part(self._query"),
+    "k": ("_attn_k._mat_mul_part(self._key", "_attn_v._mat_mul_part(self._key"),
+    "v": ("_attn_v._mat_mul_part(self._value", "_attn_k._mat_mul_part(self._value"),
+    "rope": ("= a * c - b * s", "= a * c + b * s"),
+    "scores": ("scale: float = 1 / math.sqrt(width)", "scale: float = 1"),
+    "mask": ("self._group)] + 1\n\t\t\tKernels.softmax(", "self._group)] + 2\n\t\t\tKernels.softmax("),
+    "softmax": (
+        "for i in range(count):\n\t\t\tx[offset + i] *= scale",
+        "for i in range(1):\n\t\t\tx[offset + i] *= scale",
+    ),
+    "values": ("tile[i] = self._values[slice + i]", "tile[i] = self._values[slice + (i ^ 16)]"),
+    "output projection": (
+        "_attn_output.mat_mul(self._update, self._input, rows,",
+        "_attn_output.mat_mul(self._update, self._input, rows - 1,",
+    ),
+    "residual": (
+        "Kernels.add(self._residual, self._update, rows *",
+        "Kernels.add(self._residual, self._update, -1 + rows *",
+    ),
+    "gate": ("_ffn_gate._mat_mul_part(self._gate", "_ffn_up._mat_mul_part(self._gate"),
+    "up": ("_ffn_up._mat_mul_part(self._up", "_ffn_gate._mat_mul_part(self._up"),
+    "swiglu": ("/ (1 + e) * up[offset + i]", "/ (1 + e)"),
+    "down": (
+        "_ffn_down.mat_mul(self._update, self._input, rows,",
+        "_ffn_down.mat_mul(self._update, self._input, rows - 1,",
+    ),
+    "output": ("self._model._get_output().mat_mul(", "self._model._get_token_embd().mat_mul("),
+}
+C_FAULTS = {
+    "norm": ("= x[offset + i] * scale * weight[i];", "= x[offset + i] * scale;"),
+    "v": ("Tensor_MatMulPart(&weights->attnV,", "Tensor_MatMulPart(&weights->attnK,"),
+    "rope": ("= a * c - b * s;", "= a * c + b * s;"),
+    "scores": ("float scale = (float) (1 / sqrt(width));", "float scale = 1;"),
+    "mask": (
+        "int limit = positions[from + i / self->group] + 1;",
+        "int limit = positions[from + i / self->group] + 2;",
+    ),
+    "swiglu": ("/ (1 + e) * up[offset + i];", "/ (1 + e);"),
+}
+
+
+def mutated(text: str, fault: tuple[str, str]) -> str:
+    """Return generated code with a fault, wherever its place is found."""
+    assert fault[0] in text, "the generated code has changed: the fault cannot be planted"
+    return text.replace(*fault)
+
+
+def check_found(engine: Engine, path: Path, name: str) -> None:
+    comparison = run(engine, tiny_weights(path), threads=1)
+    found = comparison.examinations[0]
+    assert not comparison.agrees
+    assert found.culprit is not None, as_table(comparison)
+    assert found.culprit.name == name, as_table(comparison)
+    expected = {"embedding": EMBEDDING, "output": HEAD}.get(name)
+    if expected:
+        assert found.first_out == expected
+    else:
+        assert found.first_out is not None
+        assert found.first_out.layer == 0
+        assert f"'{name}'" in as_table(comparison)
+
+
+@pytest.mark.parametrize("name", PYTHON_FAULTS)
+def test_a_fault_in_generated_python_is_found(tmp_path: Path, name: str) -> None:
+    built_engine("python")
+    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
+    (tmp_path / "llama3.py").write_text(mutated(source, PYTHON_FAULTS[name]), encoding="utf-8")
+    check_found(load_engine("python", tmp_path), tmp_path, name)
+
+
+@pytest.mark.parametrize("name", C_FAULTS)
+def test_a_fault_in_generated_c_is_found(tmp_path: Path, name: str) -> None:
+    built_engine("c")
+    manifest = read_manifest()
+    source = (engine_dir() / "llama3.c").read_text(encoding="utf-8")
+    (tmp_path / "llama3.c").write_text(mutated(source, C_FAULTS[name]), encoding="utf-8")
+    shutil.copy(engine_dir() / "llama3.h", tmp_path)
+    flags = [flag for flag in manifest["cflags"]["llama3.c"] if not flag.startswith(("-W", "-O", "-fsanitize"))]
+    command = [*shlex.split(manifest["cc"]), *flags, "-O0", "-fPIC", "-shared", "llama3.c", "-lm", "-o", library_name()]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    check_found(load_engine("c", tmp_path), tmp_path, name)
+
+
+def test_the_row_of_a_fault_is_named(tmp_path: Path) -> None:
+    """Only the last row is one that a product leaves out; it is a pass of its own."""
+    built_engine("python")
+    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
+    fault = ("self._positions[row]\n", "self._positions[row] if self._positions[row] != 6 else 5\n")
+    (tmp_path / "llama3.py").write_text(mutated(source, fault), encoding="utf-8")
+    found = run(load_engine("python", tmp_path), tiny_weights(tmp_path)).examinations[0]
+    assert found.culprit is not None
+    assert found.culprit.name == "rope"
+    assert found.culprit.difference.worst_row == 6
+    assert found.stages[Stage("attention", 0)].worst_row == 6
+
+
+# models and builds
+
+
+def test_two_models_are_compared_tensor_by_tensor(engine: Engine, tmp_path: Path) -> None:
+    types = {"F32": GGMLQuantizationType.F32, "Q4_0": GGMLQuantizationType.Q4_0}
+    weights = [tiny_weights(tmp_path, type) for type in types.values()]
+    base, other = (
+        EngineSubject(name, one, EngineModel(engine, one, threads=1, exact=True))
+        for name, one in zip(types, weights, strict=True)
+    )
+    found = compare([base, other], IDS, tolerance=EXACT, bisect=True).examinations[0]
+    assert found.first_out is None
+    assert found.agreement.kl > 1e-4
+    for operation in found.operations:
+        quantized = operation.tensor is not None and "norm" not in operation.tensor
+        assert (operation.difference.nmse > 1e-4) == quantized, operation
+        if quantized:
+            expected, stored = (one.tensors[str(operation.tensor)].dequantize() for one in weights)
+            error = np.square(stored - expected).sum() / np.square(expected).sum()
+            assert operation.difference.nmse == pytest.approx(error, rel=0.5)
+
+
+def test_models_of_different_shapes_are_refused(tmp_path: Path) -> None:
+    first, second = tiny_weights(tmp_path), tiny_weights(tmp_path, GGMLQuantizationType.F16, layers=3)
+    subjects = [ReferenceSubject("first", first), ReferenceSubject("second", second)]
+    with pytest.raises(OptionError, match=r"layers is 3, that of .*F32\.gguf is 2"):
+        compare(subjects, IDS, tolerance=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [([], "0 tokens to compare with"), ([1] * 513, "513 tokens"), ([1, 288], "token 288"), ([-1], "token -1")],
+)
+def test_tokens_are_checked(tmp_path: Path, ids: list[int], message: str) -> None:
+    subject = ReferenceSubject("reference", tiny_weights(tmp_path))
+    with pytest.raises(OptionError, match=message):
+        compare([subject, subject], ids, tolerance=EXACT)
+
+
+# metrics
+
+
+def test_difference() -> None:
+    expected = np.array([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0]])
+    found = difference(expected + np.array([[0, 0], [0, 0.5], [0, 0]]), expected)
+    assert (found.max_error, found.worst_row, found.worst_nmse) == (0.5, 1, 0.25)
+    assert found.nmse == pytest.approx(0.25 / 26)
+    assert found.cosine == pytest.approx(26.5 / np.sqrt(26 * 27.25))
+    assert difference(expected, expected) == difference(expected, expected.copy())
+    assert difference(expected, expected).worst_nmse == 0
+
+
+def test_what_is_not_a_number_is_never_within_tolerance() -> None:
+    assert difference(np.array([[np.nan, 1.0]]), np.ones((1, 2))).worst_nmse == np.inf
+
+
+def test_agreement() -> None:
+    expected = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]))
+    actual = np.log(np.array([[0.25, 0.5, 0.25], [0.1, 0.2, 0.7]])) + np.array([[5], [-3]])
+    found = agreement(actual, expected)
+    assert (found.positions, found.top1, found.top10) == (2, 1, 1)
+    assert found.max_kl == pytest.approx(0.5 * np.log(2) - 0.25 * np.log(2))
+    assert found.kl == pytest.approx(found.max_kl / 2)
+
+
+# reports
+
+
+def test_the_reference_knows_nothing_of_the_engine() -> None:
+    tree = ast.parse(Path(pyllama3.compare.reference.__file__).read_text(encoding="utf-8"))
+    imports = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert set(imports) == {"__future__", "collections.abc", "config"}
+
+
+def test_json_and_page(engine: Engine, tmp_path: Path) -> None:
+    comparison = run(engine, tiny_weights(tmp_path))
+    content = json.loads(json.dumps(to_json(comparison)))
+    assert content["agrees"] is True
+    assert [stage["name"] for stage in content["subjects"][0]["stages"]] == [
+        "embedding",
+        *["attention", "feed-forward"] * 2,
+        "head",
+    ]
+    write_page(tmp_path / "page.html", comparison)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count('class="heat') >= 6
+    assert "http" not in page
+    assert [path.name for path in tmp_path.iterdir() if "page" in path.name] == ["page.html"]
+
+
+# the command
+
+
+def command(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pyllama3", "compare", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+    )
+
+
+def test_the_command_compares_builds(tmp_path: Path) -> None:
+    built_engine("python")
+    tiny_weights(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
+    (other / "llama3.py").write_text(mutated(source, PYTHON_FAULTS["rope"]), encoding="utf-8")
+    arguments = ["-m", tmp_path / "F32.gguf", "--backends", "python", "--build", other, "--tokens", "1,5,9"]
+    result = command(*arguments, "--bisect", "--html", tmp_path / "page.html")
+    assert result.returncode == 1, result.stderr
+    assert f"python of {other}, the residual stream" in result.stdout
+    assert "The operation is 'rope' of layer 0 attention" in result.stdout
+    assert (tmp_path / "page.html").exists()
+
+
+def test_the_command_prints_json(tmp_path: Path) -> None:
+    built_engine("python")
+    tiny_weights(tmp_path)
+    result = command("-m", tmp_path / "F32.gguf", "--backends", "reference,python", "--json", "hello world")
+    assert result.returncode == 0, result.stderr
+    content = json.loads(result.stdout)
+    assert (content["base"], content["agrees"], len(content["tokens"])) == ("reference", True, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--tokens", "1,x"], 2, "--tokens is '1,x'"),
+        (["--tokens", "1", "prompt"], 2, "not both"),
+        (["--backends", "reference"], 1, "nothing to compare"),
+        (["--backends", "fortran"], 1, "backend 'fortran' is unknown"),
+        (["--tokens", "1,999"], 1, "token 999"),
+        (["--build", "/nowhere"], 1, "has not been built: /nowhere"),
+    ],
+)
+def test_the_command_tells_what_is_wrong(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    tiny_weights(tmp_path)
+    result = command("-m", tmp_path / "F32.gguf", *arguments)
+    assert (result.returncode, "Traceback" in result.stderr) == (code, False)
+    assert message in result.stderr
