@@ -55,7 +55,7 @@ model_option = click.option(
     default=DEFAULT_MODEL,
     show_default=True,
     metavar="MODEL",
-    help="A file, an alias, hf:org/repo[:file] or a URL.",
+    help="A file or directory, an alias, hf:org/repo[:file] or a URL.",
 )
 
 engine_options = _apply(
