@@ -21,6 +21,7 @@ from pyllama3.config import RopeStyle
 from pyllama3.errors import TemplateError, TokenizerError, WeightsError
 from pyllama3.tokenizer import Tokenizer
 from pyllama3.vocabulary import gguf_metadata, read_gguf_vocabulary, read_huggingface_vocabulary, read_tokenizer_model
+from pyllama3.vocabulary.byte_level import merges_by_id
 from pyllama3.weights import TensorType, load_weights
 from pyllama3.weights.rope import Llama3Scaling
 from pyllama3.weights.safetensors import read_safetensors
@@ -368,6 +369,11 @@ def test_the_real_vocabulary_of_llama3(llama3_tokenizer_model: Path) -> None:
         ours.stop_ids,
         True,
     )
+
+
+def test_merges_of_a_token_are_in_the_order_of_their_parts() -> None:
+    tokens = [b"ab", b"ca", b"a", b"b", b"c", b"cab", b"<x>"]
+    assert list(merges_by_id(tokens, frozenset({6}))) == ["a b", "c a", "ca b", "c ab"]
 
 
 def test_user_defined_tokens_and_rows_without_a_token() -> None:
