@@ -68,8 +68,6 @@ def lint(_: Context) -> None:
 @task
 def bench(_: Context) -> None:
     """Measure the speed beside llama.cpp's; options after `--` go to benchmarks/versus_llama_cpp.py."""
-    if importlib.util.find_spec("llama_cpp") is None:
-        raise Exit("bench: the peer is missing; pip install llama-cpp-python", code=1)
     run_python("benchmarks/versus_llama_cpp.py", *after_dashes())
 
 
