@@ -231,7 +231,7 @@ def test_bos_eos_and_stop_ids() -> None:
     assert (smollm.stop_ids, smollm.add_bos) == ({smollm.vocab_size - 3, smollm.vocab_size - 1}, False)
 
 
-@pytest.mark.parametrize("pre", ["llama-bpe", "llama3", "llama-v3", "smaug-bpe", None])
+@pytest.mark.parametrize("pre", ["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "default", None])
 def test_names_of_the_llama3_pre_tokenizer(llama3: Tokenizer, pre: str | None) -> None:
     tokenizer = Tokenizer.from_gguf(changed({"pre": pre}))
     assert tokenizer.encode("a 00000 B's") == llama3.encode("a 00000 B's")
