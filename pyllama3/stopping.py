@@ -28,10 +28,11 @@ class StopFilter:
         if self.stopped:
             return ""
         self._held += text
-        found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
             self.stopped = True
-            shown, self._held = self._held[: min(found)], ""
+            _, start = min(found)  # the first to be complete, however the text is cut into pieces
+            shown, self._held = self._held[:start], ""
             return shown
         end = len(self._held) - self._beginning()
         shown, self._held = self._held[:end], self._held[end:]
