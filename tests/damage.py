@@ -5,10 +5,12 @@ Also tells whether what they read of good ones is the file itself.
 
 from __future__ import annotations
 
+import json
 import mmap
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,3 +48,30 @@ def assert_errors_only(
     path.write_bytes(content)
     assert all("\n" not in error for error in errors)
     assert len(errors) >= cuts
+
+
+def assert_any_values(path: Path, load: Callable[[], object]) -> None:
+    """Replace each value of a JSON file, and each inside of it, by values of all kinds, and load it each time."""
+    content = path.read_text("utf-8")
+    refused = 0
+    for place in _places(json.loads(content)):
+        for value in (None, [], {}, "x", -1, 2**70, 1e308, float("nan"), True, ["a", "b"], {"content": 1}):
+            changed = json.loads(content)
+            inner = changed
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = value
+            path.write_text(json.dumps(changed), "utf-8")
+            try:
+                load()
+            except PyLlama3Error as error:
+                refused += "\n" not in str(error)
+    path.write_text(content, "utf-8")
+    assert refused > 0
+
+
+def _places(value: Any) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (key,)
+        yield from ((key, *place) for place in _places(inner))

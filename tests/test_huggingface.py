@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tokenizers
-from damage import assert_errors_only, is_mapped
+from damage import assert_any_values, assert_errors_only, is_mapped
 from gguf_files import CHATML_SPECIAL, vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -240,6 +240,8 @@ def test_damaged_files_give_errors_only(tied: Path) -> None:
 
     for name, cuts in [("config.json", 100), ("generation_config.json", 40), ("tokenizer.json", 40)]:
         assert_errors_only(tied / name, load, cuts=cuts, changes=cuts * 2)
+    for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
+        assert_any_values(tied / name, load)
     (tied / "chat_template.jinja").write_bytes(b"\xff")
     with pytest.raises(TemplateError, match=r"chat_template.jinja: 'utf-8' codec"):
         load()
