@@ -13,7 +13,11 @@ import click
 from .. import __version__
 from ..errors import PyLlama3Error
 
-_COMMANDS = ("run", "chat", "batch", "tokenize", "pull", "inspect", "convert", "bench", "compare", "info")
+_COMMANDS = (
+    *("run", "chat", "batch", "tokenize", "pull", "inspect", "convert", "bench"),
+    *("compare", "perplexity"),
+    "info",
+)
 
 BROKEN_PIPE = 141
 """Exit code when the reader of our output has gone, the one shells give to a program stopped by SIGPIPE."""
