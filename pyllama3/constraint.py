@@ -122,7 +122,7 @@ class _Vocabulary:
         self.special_token_ids = [id for id in range(tokenizer.vocab_size) if tokenizer.is_special(id)]
 
     def __call__(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text)
+        return self._tokenizer.encode(text, continues=True)
 
 
 def _llguidance() -> Any:

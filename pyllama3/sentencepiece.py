@@ -22,11 +22,10 @@ class SentencePieceEncoder:
                 self._ids.setdefault(token.decode("utf-8", "replace"), id)
         self._scores = algorithm.scores
         self._byte_ids = algorithm.byte_ids
-        self._prefix = " " if algorithm.space_prefix else ""
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text that has no added tokens."""
-        pieces = self._merge(self._prefix + text) if text else []
+        pieces = self._merge(text)
         ids: list[int] = []
         for piece in pieces:
             id = self._ids.get(piece)

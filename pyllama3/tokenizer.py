@@ -35,7 +35,7 @@ class Tokenizer:
         self._special_names = _any_of(vocabulary.special)
         self._user_defined_names = _any_of(vocabulary.user_defined)
         algorithm = vocabulary.algorithm
-        self._space_prefix = isinstance(algorithm, SentencePieces) and algorithm.space_prefix
+        self._prefix = " " if isinstance(algorithm, SentencePieces) and algorithm.space_prefix else ""
         self._encoder: Encoder
         if isinstance(algorithm, BytePairs):
             self._encoder = BytePairEncoder(vocabulary, algorithm)
@@ -95,9 +95,10 @@ class Tokenizer:
         ours, theirs = self._vocabulary, other._vocabulary
         return list(ours.tokens) == list(theirs.tokens) and dict(ours.special) == dict(theirs.special)
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
+    def encode(self, text: str, *, special: bool = False, continues: bool = False) -> list[int]:
         """Return the ids of a text, without a BOS.
 
+        With `continues`, no space is put in front of it, as SentencePiece does at the beginning of a text.
         With `special`, names such as <|eot_id|> become the special tokens; otherwise they are text like any other.
         Characters that are half of a surrogate pair are taken as U+FFFD.
         """
@@ -106,7 +107,7 @@ class Tokenizer:
             if isinstance(part, int):
                 ids.append(part)
             else:
-                ids += self._encode_text(part)
+                ids += self._encode_text(part, "" if continues else self._prefix)
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
@@ -127,7 +128,7 @@ class Tokenizer:
             TokenizerError: an id is not in the vocabulary.
         """
         text = b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
-        return text.removeprefix(" ") if self._space_prefix else text
+        return text.removeprefix(self._prefix)
 
     def token_bytes(self, id: int) -> bytes:
         """Return the bytes of one token, which may be an incomplete character.
@@ -152,10 +153,10 @@ class Tokenizer:
         """Tell whether a token marks structure and is not text."""
         return id in self._special_ids
 
-    def _encode_text(self, text: str) -> list[int]:
+    def _encode_text(self, text: str, prefix: str) -> list[int]:
         ids: list[int] = []
         for part in _split(text, self._user_defined_names, self._vocabulary.user_defined):
-            ids += [part] if isinstance(part, int) else self._encoder.encode(part)
+            ids += [part] if isinstance(part, int) else self._encoder.encode(prefix + part)
         return ids
 
 
@@ -186,10 +187,7 @@ def _any_of(names: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _split(text: str, names: re.Pattern[str] | None, ids: Mapping[str, int]) -> Iterator[str | int]:
-    if names is None:
-        yield text
-        return
-    for n, part in enumerate(names.split(text)):
+    for n, part in enumerate(names.split(text) if names else [text]):
         if n % 2:  # the group: a name
             yield ids[part]
         elif part:
