@@ -45,6 +45,8 @@ class BuildEngine(Command):
             build_engine(self.out, profile="portable")
         except BuildError as error:
             raise CompileError(str(error)) from error
+        for source in self.get_source_files():  # for `pyllama3 source`
+            self.copy_file(source, str(self.out))
 
     def get_source_files(self) -> list[str]:
         """Return the inputs, which belong into the sdist."""
@@ -52,7 +54,10 @@ class BuildEngine(Command):
 
     def get_outputs(self) -> list[str]:
         """Return the files that `run` may write."""
-        return [] if self.editable_mode else [str(self.out / name) for name in (*ARTEFACTS, MANIFEST)]
+        if self.editable_mode:
+            return []
+        sources = [Path(source).name for source in self.get_source_files()]
+        return [str(self.out / name) for name in (*ARTEFACTS, MANIFEST, *sources)]
 
     def get_output_mapping(self) -> dict[str, str]:
         """Return nothing: no output is a copy of a file of the checkout."""

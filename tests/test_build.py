@@ -307,7 +307,9 @@ def test_wheel_holds_the_engine_and_works_elsewhere(tmp_path: Path) -> None:
     assert not wheel.name.endswith("-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {f"pyllama3/_engine/{name}" for name in ("llama3.py", "llama3.h", LIBRARY, "manifest.json")} < names
+    assert {
+        f"pyllama3/_engine/{name}" for name in ("llama3.py", "llama3.h", LIBRARY, "manifest.json", "kernels.fu")
+    } < names
     assert {"pyllama3/py.typed", "pyfut/__main__.py"} < names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pyllama3", "pyfut"}
 

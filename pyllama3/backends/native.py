@@ -104,7 +104,8 @@ def _declarations(header: str) -> str:
     return re.sub(r"^\s*#.*$", "", header, flags=re.MULTILINE)
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
+    """Return the name that generated Python has for one of Fusion."""
     return re.sub(r"(?<=[^_])(?=[A-Z])", "_", name).lower()
 
 
@@ -131,7 +132,7 @@ def _make_classes(ffi: cffi.FFI, lib: Any, header: str) -> dict[str, Any]:
         elif method != "Delete":
             is_static = not (ctype.args and _pointed_to(ctype.args[0]) == cls_name)
             bound = (_static_method if is_static else _instance_method)(ffi, function, ctype, classes)
-            bound.__name__ = _snake_case(method)
+            bound.__name__ = snake_case(method)
             setattr(cls, bound.__name__, staticmethod(bound) if is_static else bound)
     for cls_name, constant, value in re.findall(r"^#define ([A-Za-z0-9]+)_(\w+) (-?\d+)$", header, flags=re.MULTILINE):
         setattr(classes.setdefault(cls_name, type(cls_name, (), {})), constant, int(value))
