@@ -68,7 +68,7 @@ class Llama:
 
         Args:
             model: a path, an alias such as "smollm2", hf:org/repo[:file] or a URL (see `pyllama3.store`).
-            backend: "c" or "python"; by default the fastest that was built.
+            backend: "c", "numba" or "python"; by default the fastest that was built and has what it needs.
             threads: how many compute; by default as many as there are physical cores.
             context: tokens a session can hold; by default 4096 or what the model allows.
             exact: compute in single precision, instead of with 8-bit activations and half-precision caches.

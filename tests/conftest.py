@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pyllama3.errors import StoreError
 from pyllama3.store import PackagedFile, find_model, pull_packaged
@@ -36,3 +37,8 @@ def llama3_tokenizer_model() -> Path:
         return pull_packaged(LLAMA3_TOKENIZER).path
     except StoreError as error:
         pytest.skip(f"needs Meta's tokenizer.model: {error}")
+
+
+# The first call of a kernel may compile it, and others may use the machine.
+settings.register_profile("pyllama3", deadline=None)
+settings.load_profile("pyllama3")

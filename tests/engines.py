@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,11 @@ def built_engine(name: str) -> Engine:
     return load_engine(name)
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
+# test_numba.py tells when numba is missing
+INSTALLED = [name for name in BACKENDS if name != "numba" or find_spec("numba")]
+
+
+@pytest.fixture(scope="session", params=INSTALLED)
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each backend in turn."""
     return built_engine(request.param)

@@ -146,7 +146,7 @@ def test_manifest_tells_how_it_was_built(
     assert {"-O3", "-Wall", "-Wextra", "-Werror"} < set(flags)
     assert ("-fopenmp" in flags) == manifest["openmp"]
     symbols = ["C"] + ["OPENMP"] * bool(manifest["openmp"]) + ["AVX2"] * allows_avx2(flags)
-    assert manifest["defines"] == {"llama3.py": ["PYTHON"], "llama3.c": symbols}
+    assert manifest["defines"] == {"llama3.py": ["PYTHON"], "llama3_plain.py": [], "llama3.c": symbols}
     assert str(manifest["built"]).startswith("20")
 
 
@@ -307,9 +307,8 @@ def test_wheel_holds_the_engine_and_works_elsewhere(tmp_path: Path) -> None:
     assert not wheel.name.endswith("-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {
-        f"pyllama3/_engine/{name}" for name in ("llama3.py", "llama3.h", LIBRARY, "manifest.json", "kernels.fu")
-    } < names
+    files = ("llama3.py", "llama3_plain.py", "llama3.h", LIBRARY, "manifest.json", "kernels.fu")
+    assert {f"pyllama3/_engine/{name}" for name in files} < names
     assert {"pyllama3/py.typed", "pyfut/__main__.py"} < names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pyllama3", "pyfut"}
 

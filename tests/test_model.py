@@ -70,7 +70,7 @@ def test_context(engine: Engine, tmp_path: Path, context: int | None, expected: 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"backend": "cuda"}, BackendError, "backend 'cuda' is unknown; known: c, python"),
+        ({"backend": "cuda"}, BackendError, "backend 'cuda' is unknown; known: c, numba, python"),
         ({"context": 257}, OptionError, "context is 257; allowed for this model: 1 to 256"),
         ({"context": 0}, OptionError, "context is 0; allowed"),
         ({"context": -1}, OptionError, "context is -1; allowed"),

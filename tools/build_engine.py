@@ -35,7 +35,9 @@ def library_name(variant: str = "llama3") -> str:
 
 
 LIBRARY = library_name()
-ARTEFACTS = ("llama3.py", *(file for name in VARIANTS for file in (f"{name}.c", f"{name}.h", library_name(name))))
+PYTHON_FILES = {"llama3.py": ["PYTHON"], "llama3_plain.py": []}
+"""Generated Python and the symbols for the Fusion compiler; the plain one, without native blocks, is for numba."""
+ARTEFACTS = (*PYTHON_FILES, *(file for name in VARIANTS for file in (f"{name}.c", f"{name}.h", library_name(name))))
 
 MINIMUM_FUT = (3, 3)
 COMPILERS = ("auto", "fut", "pyfut")
@@ -267,7 +269,7 @@ def build(
     transpiler = find_transpiler(compiler, say)
     c_compiler = find_c_compiler(cc, profile, say)
     variants = c_compiler.variants if c_compiler else {}
-    defines = {"llama3.py": ["PYTHON"], "llama3.c": ["C"]}
+    defines = {**PYTHON_FILES, "llama3.c": ["C"]}
     defines |= {f"{name}.c": ["C", *variant.symbols] for name, variant in variants.items()}
     manifest: dict[str, object] = {
         "compiler": transpiler.name,

@@ -6,6 +6,7 @@ Fusion sources, spelled as in generated Python (`set_shape`). Only this package 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ import numpy as np
 from ..cpu import X86_64_V3, is_x86_64_v3
 from ..errors import BackendError
 
-BACKENDS = ("c", "python")
+BACKENDS = ("c", "numba", "python")
 """Names of the backends, the fastest first."""
 
 
@@ -73,14 +74,13 @@ def read_manifest(folder: Path | None = None) -> dict[str, Any]:
 
 
 def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
-    """Load an engine from a build folder (default: `engine_dir`); without a name the fastest that was built.
+    """Load an engine from a build folder (default: `engine_dir`); without a name the default one.
 
     Raises:
-        BackendError: the name is unknown, or that engine has not been built.
+        BackendError: the name is unknown, that engine has not been built, or a package that it needs is not installed.
     """
     folder = folder or engine_dir()
-    if name is None:
-        name = next((candidate for candidate in BACKENDS if is_built(candidate, folder)), BACKENDS[-1])
+    name = name or default_backend(folder)
     if name not in BACKENDS:
         raise BackendError(f"backend '{name}' is unknown; known: {', '.join(BACKENDS)}")
     path = _file(name, folder)
@@ -90,9 +90,16 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
     loader: Callable[[Path], Engine]
     if name == "c":
         from .native import load as loader
+    elif name == "numba":
+        from .numba import load as loader
     else:
         from .python import load as loader
     return loader(folder)
+
+
+def default_backend(folder: Path | None = None) -> str:
+    """Return the fastest backend that can be loaded from a build folder (default: `engine_dir`)."""
+    return next((name for name in BACKENDS if is_available(name, folder)), BACKENDS[-1])
 
 
 def library_name(variant: str = "llama3") -> str:
@@ -116,5 +123,10 @@ def is_built(name: str, folder: Path | None = None) -> bool:
     return _file(name, folder or engine_dir()).is_file()
 
 
+def is_available(name: str, folder: Path | None = None) -> bool:
+    """Tell whether a backend has been built (default folder: `engine_dir`) and what it needs is installed."""
+    return is_built(name, folder) and (name != "numba" or importlib.util.find_spec("numba") is not None)
+
+
 def _file(name: str, folder: Path) -> Path:
-    return folder / (library_name() if name == "c" else "llama3.py")
+    return folder / {"c": library_name(), "numba": "llama3_plain.py", "python": "llama3.py"}[name]

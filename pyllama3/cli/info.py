@@ -13,12 +13,12 @@ import click
 def command(as_json: bool) -> None:
     """Show which compilers made the engine, which backends there are, and what they run on."""
     from .. import __version__
-    from ..backends import BACKENDS, engine_dir, find_variant, is_built, library_name, read_manifest
+    from ..backends import BACKENDS, engine_dir, find_variant, is_available, library_name, read_manifest
     from ..cpu import physical_cores
     from ..store import ALIASES, cache_dir
 
     manifest = read_manifest()
-    backends = [name for name in BACKENDS if is_built(name)]
+    backends = [name for name in BACKENDS if is_available(name)]
     if as_json:
         click.echo(
             json.dumps(

@@ -59,7 +59,7 @@ model_option = click.option(
 )
 
 engine_options = _apply(
-    click.option("--backend", metavar="NAME", help="c or python; by default the fastest that was built."),
+    click.option("--backend", metavar="NAME", help="c, numba or python; by default the fastest there is."),
     click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core."),
     click.option("--exact", is_flag=True, help="Compute in single precision: slower, closest to the true model."),
     click.option("-c", "--context", type=int, metavar="N", help="Tokens of context; by default 4096 or the model's."),
