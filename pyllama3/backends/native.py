@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import weakref
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-import cffi
 import numpy as np
 
 from ..errors import BackendError
 from . import find_variant, library_name
+from .header import CType, Function, Header, parse_header
+
+_NUMBERS: dict[str, Any] = {
+    "bool": ctypes.c_bool,
+    "int8_t": ctypes.c_int8,
+    "uint8_t": ctypes.c_uint8,
+    "int16_t": ctypes.c_int16,
+    "uint16_t": ctypes.c_uint16,
+    "int": ctypes.c_int,
+    "int64_t": ctypes.c_int64,
+    "ptrdiff_t": ctypes.c_ssize_t,
+    "float": ctypes.c_float,
+    "double": ctypes.c_double,
+}
 
 
 class NativeEngine:
@@ -56,6 +71,7 @@ class NativeObject:
     """
 
     _new: Callable[[], Any] | None = None
+    _delete: Callable[[int], Any]
     _owner: NativeObject | None = None
 
     def __init__(self) -> None:
@@ -64,6 +80,7 @@ class NativeObject:
             raise TypeError(f"{type(self).__name__} has no public constructor")
         self._pointer = new()
         self._kept: dict[Any, Any] = {}
+        weakref.finalize(self, type(self)._delete, self._pointer).atexit = False
 
     @classmethod
     def _inside(cls, owner: NativeObject, pointer: Any) -> NativeObject:
@@ -85,23 +102,49 @@ def load(folder: Path) -> NativeEngine:
     # libgomp lets idle threads spin for milliseconds, in which other processes get nothing done; sleeping at once would
     # be slower, as a token takes hundreds of parallel regions. It reads this when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    ffi = cffi.FFI()
     try:
-        text = header.read_text(encoding="utf-8")
-        ffi.cdef(_declarations(text))
-        lib = ffi.dlopen(str(library))
-        return NativeEngine(_make_classes(ffi, lib, text))
+        declared = parse_header(header.read_text(encoding="utf-8"))
+        return NativeEngine(_make_classes(ctypes.CDLL(str(library.absolute())), declared))
     except OSError as error:
         raise BackendError(f"{library}: {error}; run 'invoke build'") from None
-    except (cffi.CDefError, cffi.FFIError, AttributeError) as error:  # the last if the library lacks a function
-        raise BackendError(f"{header}: {' '.join(str(error).split())}; run 'invoke build'") from None
+    except (ValueError, AttributeError) as error:  # the last if the library lacks a function
+        raise BackendError(f"{header}: {error}; run 'invoke build'") from None
 
 
-def _declarations(header: str) -> str:
-    """Return the declarations of a header in the form that cffi parses."""
-    header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    header = re.sub(r'extern "C" \{|^\}$', "", header, flags=re.MULTILINE)
-    return re.sub(r"^\s*#.*$", "", header, flags=re.MULTILINE)
+def _make_classes(library: Any, header: Header) -> dict[str, Any]:
+    classes: dict[str, Any] = {name: type(name, (NativeObject,), {}) for name in header.structures}
+    for name, members in header.enumerations.items():
+        classes[name] = IntEnum(name, {member.removeprefix(f"{name}_"): value for member, value in members.items()})
+    for declared in header.functions:
+        cls_name, _, method = declared.name.partition("_")
+        cls = classes.setdefault(cls_name, type(cls_name, (), {}))
+        function = getattr(library, declared.name)
+        function.argtypes = [_ctype(type, header) for type in declared.parameters]
+        function.restype = None if declared.result.name == "void" else _ctype(declared.result, header)
+        if method in ("New", "Delete"):
+            setattr(cls, f"_{method.lower()}", staticmethod(function))
+        elif declared.parameters and declared.parameters[0] == CType(cls_name, is_pointer=True):
+            setattr(cls, snake_case(method), _instance_method(function, declared, classes))
+        else:
+            setattr(cls, snake_case(method), staticmethod(_static_method(function, declared)))
+    for cls_name, constant, value in header.constants:
+        setattr(classes.setdefault(cls_name, type(cls_name, (), {})), constant, value)
+    return classes
+
+
+def _ctype(type: CType, header: Header) -> Any:
+    """Return what ctypes passes.
+
+    Raises:
+        ValueError: there is no such type.
+    """
+    if type.is_pointer:
+        return ctypes.c_void_p
+    if type.name in header.enumerations:
+        return ctypes.c_int
+    if type.name not in _NUMBERS:
+        raise ValueError(f"unknown type '{type.name}'")
+    return _NUMBERS[type.name]
 
 
 def snake_case(name: str) -> str:
@@ -109,67 +152,30 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[^_])(?=[A-Z])", "_", name).lower()
 
 
-def _make_classes(ffi: cffi.FFI, lib: Any, header: str) -> dict[str, Any]:
-    structs, _, _ = ffi.list_types()
-    classes: dict[str, Any] = {}
-    for name in structs:
-        ctype = ffi.typeof(name)
-        if ctype.kind == "enum":
-            members = {member.removeprefix(f"{name}_"): value for value, member in sorted(ctype.elements.items())}
-            classes[name] = IntEnum(name, members)
-        else:
-            classes[name] = type(name, (NativeObject,), {})
-    for symbol in dir(lib):
-        function = getattr(lib, symbol)
-        if isinstance(function, int):  # a member of an enumeration
-            continue
-        ctype = ffi.typeof(function)
-        cls_name, _, method = symbol.partition("_")
-        cls = classes.setdefault(cls_name, type(cls_name, (), {}))
-        if method == "New":
-            delete = getattr(lib, f"{cls_name}_Delete")
-            cls._new = staticmethod(lambda new=function, delete=delete: ffi.gc(new(), delete))
-        elif method != "Delete":
-            is_static = not (ctype.args and _pointed_to(ctype.args[0]) == cls_name)
-            bound = (_static_method if is_static else _instance_method)(ffi, function, ctype, classes)
-            bound.__name__ = snake_case(method)
-            setattr(cls, bound.__name__, staticmethod(bound) if is_static else bound)
-    for cls_name, constant, value in re.findall(r"^#define ([A-Za-z0-9]+)_(\w+) (-?\d+)$", header, flags=re.MULTILINE):
-        setattr(classes.setdefault(cls_name, type(cls_name, (), {})), constant, int(value))
-    return classes
-
-
-def _pointed_to(ctype: Any) -> str:
-    """Return the class that a pointer points to, or an empty text."""
-    if ctype.kind != "pointer" or ctype.item.kind != "struct":
-        return ""
-    return str(ctype.item.cname).removeprefix("struct ")
-
-
-def _converter(ffi: cffi.FFI, ctype: Any) -> Callable[[Any], Any]:
-    """Return what turns a Python argument into one for a parameter of a C type."""
-    if ctype.kind == "enum":
-        return int
-    if ctype.kind != "pointer":
+def _converter(type: CType) -> Callable[[Any], Any]:
+    """Return what turns a Python argument into one for a parameter: pointers into addresses."""
+    if not type.is_pointer:
         return lambda value: value
-    if ctype.item.kind == "struct":
-        return lambda value: ffi.NULL if value is None else value._pointer
-    item = ctype.item.cname
-    array_type = ffi.typeof(f"{item}[]")
-    size = ffi.sizeof(item)
+    if type.name not in _NUMBERS:
+        return lambda value: None if value is None else value._pointer
+    size = ctypes.sizeof(_NUMBERS[type.name])
 
-    def convert(value: Any) -> Any:
+    def convert(value: Any) -> int | None:
         if value is None:
-            return ffi.NULL
-        if memoryview(value).itemsize != size:
-            raise TypeError(f"an array of {item} has items of {size} bytes, not {memoryview(value).itemsize}")
-        return ffi.from_buffer(array_type, value)
+            return None
+        view = memoryview(value)
+        if view.itemsize != size:
+            raise TypeError(f"an array of {type.name} has items of {size} bytes, not {view.itemsize}")
+        if not view.c_contiguous:
+            raise ValueError(f"an array of {type.name} has gaps")
+        address: int = np.asarray(view).__array_interface__["data"][0]
+        return address
 
     return convert
 
 
-def _static_method(ffi: cffi.FFI, function: Any, ctype: Any, classes: dict[str, Any]) -> Callable[..., Any]:
-    converters = [_converter(ffi, argument) for argument in ctype.args]
+def _static_method(function: Any, declared: Function) -> Callable[..., Any]:
+    converters = [_converter(type) for type in declared.parameters]
 
     def call(*arguments: Any) -> Any:
         return function(*(convert(value) for convert, value in zip(converters, arguments, strict=True)))
@@ -177,16 +183,18 @@ def _static_method(ffi: cffi.FFI, function: Any, ctype: Any, classes: dict[str, 
     return call
 
 
-def _instance_method(ffi: cffi.FFI, function: Any, ctype: Any, classes: dict[str, Any]) -> Callable[..., Any]:
-    converters = [_converter(ffi, argument) for argument in ctype.args[1:]]
-    returned = _pointed_to(ctype.result)
+def _instance_method(function: Any, declared: Function, classes: dict[str, Any]) -> Callable[..., Any]:
+    parameters = declared.parameters[1:]
+    converters = [_converter(type) for type in parameters]
+    numbers = [index for index, type in enumerate(parameters) if not type.is_pointer]
+    has_pointers = len(numbers) < len(parameters)
+    returned = declared.result.name if declared.result.is_pointer else ""
 
     def call(self: NativeObject, *arguments: Any) -> Any:
         converted = [convert(value) for convert, value in zip(converters, arguments, strict=True)]
-        pointers = [value for value in converted if isinstance(value, ffi.CData)]
-        if pointers:
-            scalars = tuple(value for value in converted if not isinstance(value, ffi.CData))
-            self._kept[self._pointer, function, scalars] = (pointers, arguments)
+        if has_pointers:
+            key = (self._pointer, declared.name, *(converted[index] for index in numbers))
+            self._kept[key] = arguments
         result = function(self._pointer, *converted)
         return classes[returned]._inside(self, result) if returned else result
 
