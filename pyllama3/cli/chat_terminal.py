@@ -43,7 +43,7 @@ def converse(chat: Chat) -> None:
         except PyLlama3Error as error:
             click.echo(f"pyllama3: {error}", err=True)
         except KeyboardInterrupt:
-            click.echo("(stopped)")
+            click.echo("(stopped)", err=True)
 
 
 def _read(session: PromptSession[str]) -> str:
