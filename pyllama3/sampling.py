@@ -93,6 +93,20 @@ class TokenSampler:
         self._bias = np.array(list((bias or {}).values()), np.float32)
         self._counts: Counter[int] = Counter()
 
+    def adjusted(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """Return logits (vocab_size,) with biases and the host's penalties, valid until the next call.
+
+        Tokens that are not `allowed` (vocab_size,) have no chance.
+        """
+        changed: NDArray[np.float32] = self._engine.numpy(self._logits, "float32")
+        changed[:] = logits
+        changed[self._biased] += self._bias
+        if self._options.presence_penalty or self._options.frequency_penalty:
+            self._penalize(changed)
+        if allowed is not None:
+            changed[~allowed] = -np.inf
+        return changed
+
     def sample(
         self, logits: NDArray[np.float32], recent: Sequence[int], allowed: NDArray[np.bool_] | None = None
     ) -> int:
@@ -100,13 +114,7 @@ class TokenSampler:
 
         Tokens that are not `allowed` (vocab_size,) have no chance.
         """
-        changed = self._engine.numpy(self._logits, "float32")
-        changed[:] = logits
-        changed[self._biased] += self._bias
-        if self._options.presence_penalty or self._options.frequency_penalty:
-            self._penalize(changed)
-        if allowed is not None:
-            changed[~allowed] = -np.inf
+        self.adjusted(logits, allowed)
         window = recent[-self._window :] if self._window else ()
         self._engine.numpy(self._recent, "int32")[: len(window)] = window
         id = int(self._native.sample(self._logits, self._recent, len(window)))

@@ -309,7 +309,7 @@ def test_wheel_holds_the_engine_and_works_elsewhere(tmp_path: Path) -> None:
         names = set(archive.namelist())
     files = ("llama3.py", "llama3_plain.py", "llama3.h", LIBRARY, "manifest.json", "kernels.fu")
     assert {f"pyllama3/_engine/{name}" for name in files} < names
-    assert {"pyllama3/py.typed", "pyfut/__main__.py"} < names
+    assert {"pyllama3/py.typed", "pyllama3/pages/explain.html", "pyfut/__main__.py"} < names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pyllama3", "pyfut"}
 
     site = tmp_path / "site"

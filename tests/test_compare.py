@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import browser
 import engines
 import numpy as np
 import pytest
@@ -266,8 +267,20 @@ def test_json_and_page(engine: Engine, tmp_path: Path) -> None:
     write_page(tmp_path / "page.html", comparison)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count('class="heat') >= 6
-    assert "http" not in page
+    assert "http:" not in page
+    assert "https:" not in page
     assert [path.name for path in tmp_path.iterdir() if "page" in path.name] == ["page.html"]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_in_a_browser(tmp_path: Path, width: int) -> None:
+    weights, same = tiny_weights(tmp_path), load_weights(tmp_path / "F32.gguf")
+    model = EngineModel(built_engine("python"), same, threads=1, exact=True)
+    subjects = [ReferenceSubject("reference", weights), EngineSubject("same", same, model)]
+    write_page(tmp_path / "page.html", compare(subjects, IDS, tolerance=EXACT, bisect=True))
+    shown = browser.show(tmp_path / "page.html", tmp_path, width=width)
+    assert (shown.console, shown.overflow <= 0) == ([], True)
+    assert shown.dom.count('<td colspan="') == 6 + 37
 
 
 # the command

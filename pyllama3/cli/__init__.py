@@ -15,7 +15,7 @@ from ..errors import PyLlama3Error
 
 _COMMANDS = (
     *("run", "chat", "batch", "tokenize", "pull", "inspect", "convert", "bench"),
-    *("compare", "perplexity", "source"),
+    *("explain", "compare", "perplexity", "source"),
     "info",
 )
 

@@ -12,7 +12,7 @@ from ..config import RopeStyle
 from ..session import State
 from .metrics import Array, Difference, difference
 from .reference import ReferenceModel, attention_scores, attention_values, rms_norm, silu, softmax, swiglu
-from .subjects import ATTENTION, EMBEDDING, FEED_FORWARD, HEAD, EngineSubject, Stage, Trace, passes, read
+from .subjects import ATTENTION, EMBEDDING, FEED_FORWARD, HEAD, EngineSubject, Stage, Trace, fill, passes, read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def examine_layer(
     probe = _LayerProbe(subject, judge, layer, len(ids))
     parts = []
     for rows in passes(len(ids)):
-        subject.fill(probe.state, ids, rows)
+        fill(probe.state, ids, rows)
         attention = probe.attention(trace.before(layer)[rows.start : rows.stop], rows)
         feed_forward = probe.feed_forward(trace.stages[Stage(ATTENTION, layer)][rows.start : rows.stop])
         parts.append([*attention, *feed_forward])
@@ -54,7 +54,7 @@ def examine_layer(
 def examine_embedding(subject: EngineSubject, judge: ReferenceModel, ids: Sequence[int]) -> list[Operation]:
     """Return the operation that looks the tokens up."""
     state, rows = subject.new_state(len(ids)), len(ids)
-    subject.fill(state, ids, range(rows))
+    fill(state, ids, range(rows))
     state.native.embed(rows)
     x = read(state, "RESIDUAL", rows, judge.config.dim)
     return _join([[_Step(EMBEDDING, "embedding", "token_embd.weight", x, judge.embed(ids))]])
@@ -66,7 +66,7 @@ def examine_head(subject: EngineSubject, judge: ReferenceModel, trace: Trace, id
     parts = []
     for rows in passes(len(ids)):
         count = len(rows)
-        subject.fill(state, ids, rows)
+        fill(state, ids, rows)
         x = trace.before(config.layers)[rows.start : rows.stop]
         _write(state, x)
         state.native.head(count)

@@ -115,7 +115,7 @@ class EngineSubject:
         parts: list[dict[Stage, Array]] = []
         seconds = 0.0
         for rows in passes(len(ids)):
-            self.fill(state, ids, rows)
+            fill(state, ids, rows)
             part: dict[Stage, Array] = {}
             parts.append(part)
             seconds += self._run_pass(state, len(rows), part)
@@ -148,13 +148,14 @@ class EngineSubject:
         """Return a state for one sequence of so many tokens, which may be one batch."""
         return State(self.model, context=length, batch=length)
 
-    def fill(self, state: State, ids: Sequence[int], rows: range) -> None:
-        """Make a batch of some rows, whose numbers are their positions, and ask for the logits of each."""
-        count = len(rows)
-        state.tokens[:count] = ids[rows.start : rows.stop]
-        state.positions[:count] = rows
-        state.sequence_ids[:count] = 0
-        state.logit_rows[:count] = range(count)
+
+def fill(state: State, ids: Sequence[int], rows: range) -> None:
+    """Make a batch of some rows, whose numbers are their positions, and ask for the logits of each."""
+    count = len(rows)
+    state.tokens[:count] = ids[rows.start : rows.stop]
+    state.positions[:count] = rows
+    state.sequence_ids[:count] = 0
+    state.logit_rows[:count] = range(count)
 
 
 def passes(length: int) -> list[range]:

@@ -1,0 +1,64 @@
+"""`pyllama3 explain`: a page that shows why the model says what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import engine_options, model_option, sampler_options
+
+
+@click.command("explain", short_help="Write a page that shows why each token was chosen.")
+@model_option
+@click.argument("prompt")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("explain.html"),
+    show_default=True,
+    help="The page, which is replaced if it exists.",
+)
+@click.option("-n", "--max-tokens", type=int, default=8, show_default=True, metavar="N", help="Tokens to generate.")
+@click.option("--system", metavar="TEXT", help="System message for a chat model.")
+@click.option("--raw", is_flag=True, help="Continue the text as it is, without the model's chat template.")
+@engine_options
+@sampler_options
+def command(
+    model: str,
+    prompt: str,
+    output: Path,
+    max_tokens: int,
+    system: str | None,
+    raw: bool,
+    backend: str | None,
+    threads: int | None,
+    exact: bool,
+    context: int | None,
+    **sampling: Any,
+) -> None:
+    """Answer PROMPT as `pyllama3 run` does, and write an HTML page about it, which needs no network.
+
+    It shows the tokens, what each layer would predict, where each head looks, what each branch adds, and for each
+    generated token the candidates that survive each step of the sampler and the random number that chose.
+    """
+    from ..explain.explanation import explain
+    from ..explain.page import write_page
+    from ..sampling import SamplerOptions
+    from .loading import load_model
+
+    with load_model(model, backend=backend, threads=threads, exact=exact, context=context) as llm:
+        if raw or llm.template is None:
+            if system is not None:
+                raise click.UsageError("--system needs a model with a chat template, and no --raw.")
+            ids = llm.encode_prompt(prompt)
+        else:
+            messages = [{"role": "system", "content": system}] if system is not None else []
+            ids = llm.encode_chat([*messages, {"role": "user", "content": prompt}])
+        options = SamplerOptions(**sampling)
+        explanation = explain(llm, ids, max_tokens=max_tokens, options=options)
+        write_page(output, explanation, llm)
+        click.echo(llm.tokenizer.decode(explanation.ids[explanation.prompt_length :]))
+    click.echo(f"{output} tells why", err=True)
