@@ -67,34 +67,36 @@ def find_method(methods: Sequence[Method], name: str) -> Method:
     return found[0]
 
 
-def generated_python(method: Method, folder: Path) -> str | None:
-    """Return a method in the Python of a build folder, without its docstring; None where it is missing."""
-    text = _read(folder / "llama3.py")
-    if text is None:
-        return None
-    names = {snake_case(method.name), f"_{snake_case(method.name)}"}
-    for cls in ast.parse(text).body:
-        if isinstance(cls, ast.ClassDef) and cls.name.lstrip("_") == method.cls:
-            for function in cls.body:
+class GeneratedCode:
+    """The Python and the C of a build folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._python = _read(folder / "llama3.py")
+        self._classes = [node for node in ast.parse(self._python).body if isinstance(node, ast.ClassDef)]
+        self._c = _read(folder / "llama3.c")
+
+    def python(self, method: Method) -> str | None:
+        """Return a method without its docstring; None where there is none."""
+        names = {snake_case(method.name), f"_{snake_case(method.name)}"}
+        for cls in self._classes:
+            for function in cls.body if cls.name.lstrip("_") == method.cls else ():
                 if isinstance(function, ast.FunctionDef) and function.name in names:
-                    return _without_docstring(function, text.splitlines())
-    return None
+                    return _without_docstring(function, self._python.splitlines())
+        return None
 
-
-def generated_c(method: Method, folder: Path) -> str | None:
-    """Return a method in the C of a build folder; None where it is missing."""
-    text = _read(folder / "llama3.c")
-    pattern = rf"^[\w *]+\b{method.cls}_{method.name}\([^;{{]*\)\n\{{\n.*?^\}}$"
-    found = re.search(pattern, text or "", re.MULTILINE | re.DOTALL)
-    return found[0] if found else None
+    def c(self, method: Method) -> str | None:
+        """Return a method; None where there is none."""
+        pattern = rf"^[\w *]+\b{method.cls}_{method.name}\([^;{{]*\)\n\{{\n.*?^\}}$"
+        found = re.search(pattern, self._c, re.MULTILINE | re.DOTALL)
+        return found[0] if found else None
 
 
 def _plain(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _parse(lines: list[str]) -> Iterator[Method]:

@@ -17,7 +17,7 @@ from pyllama3.backends import Engine, engine_dir
 from pyllama3.compare.reference import rms_norm, softmax, swiglu
 from pyllama3.errors import OptionError, PyLlama3Error
 from pyllama3.examples import EXAMPLES, run_example
-from pyllama3.sources import find_method, generated_c, generated_python, read_methods
+from pyllama3.sources import GeneratedCode, find_method, read_methods
 
 engine = engines.engine
 
@@ -35,8 +35,9 @@ def test_all_public_methods_are_found() -> None:
 def test_all_methods_are_found_in_generated_code() -> None:
     """But for those that only exist where a symbol is defined, or in the other language."""
     built_engine("c")
+    generated = GeneratedCode(engine_dir())
     for method in read_methods():
-        python, c = generated_python(method, engine_dir()), generated_c(method, engine_dir())
+        python, c = generated.python(method), generated.c(method)
         assert python or c, method
         assert method.fusion.count("{") == method.fusion.count("}"), method
         if c:

@@ -25,7 +25,7 @@ DEFAULT_PROMPT = "The capital of France is"
 @click.option(
     "--backends",
     metavar="NAMES",
-    help="Such as c,python,reference; by default all that were built and the reference, for two models the fastest.",
+    help="Such as c,python,reference; by default all there are and the reference, for two models the fastest.",
 )
 @click.option("--build", "builds", multiple=True, metavar="DIR", help="Also the backends in another build folder.")
 @click.option("--tokens", metavar="IDS", help="Token ids such as 1,5,9 instead of a prompt.")

@@ -19,8 +19,8 @@ from .options import model_option
     "--stride", type=int, metavar="N", help="Windows N tokens apart, of which the last N tokens are predicted."
 )
 @click.option("--kl-from", metavar="MODEL", help="Also the divergence from the exact predictions of this model.")
-@click.option("--kl-backend", metavar="NAME", help="Also that from another backend: c, python or reference.")
-@click.option("--backend", metavar="NAME", help="c, python or reference; by default the fastest that was built.")
+@click.option("--kl-backend", metavar="NAME", help="Also that from another backend, or from reference.")
+@click.option("--backend", metavar="NAME", help="c, numba, python or reference; by default the fastest.")
 @click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core.")
 @click.option("--exact", is_flag=True, help="Compute in single precision: slower, closest to the true model.")
 def command(

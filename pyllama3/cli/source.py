@@ -8,9 +8,9 @@ from itertools import zip_longest
 
 import click
 
-from ..backends import BACKENDS, engine_dir, is_built, load_engine
+from ..backends import BACKENDS, engine_dir, is_available, load_engine
 from ..examples import EXAMPLES, Argument, run_example
-from ..sources import Method, find_method, generated_c, generated_python, read_methods
+from ..sources import GeneratedCode, Method, find_method, read_methods
 
 _NARROWEST = 40
 """Fewest characters of a column; with fewer, the columns are put below each other."""
@@ -28,11 +28,11 @@ def command(name: str | None) -> None:
         _list(methods)
         return
     method = find_method(methods, name)
-    folder = engine_dir()
+    generated = GeneratedCode(engine_dir())
     texts = {
         "Fusion": method.fusion,
-        "Python": generated_python(method, folder) or "(not in the build)",
-        "C": generated_c(method, folder) or "(not in the build)",
+        "Python": generated.python(method) or "(not in the build)",
+        "C": generated.c(method) or "(not in the build)",
     }
     click.echo(_beside(texts, shutil.get_terminal_size().columns))
     if str(method) in EXAMPLES:
@@ -78,7 +78,7 @@ def _show_example(method: Method) -> None:
     for name, value in example.items():
         click.echo(f"  {name:10} {_numbers(value)}")
     for backend in BACKENDS:
-        if is_built(backend):
+        if is_available(backend):
             run = run_example(load_engine(backend), method)
             click.echo(f"Afterwards, in {backend}")
             for name, numbers in run.changed.items():

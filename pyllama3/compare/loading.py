@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..backends import BACKENDS, is_built, load_engine
+from ..backends import BACKENDS, is_available, load_engine
 from ..cpu import physical_cores
 from ..download import Progress
 from ..errors import OptionError
@@ -29,7 +29,7 @@ def load_subjects(
 
     Args:
         models: one, or several to compare with the first.
-        backends: names, "reference" among them or not; by default all that were built and the reference, or for
+        backends: names, "reference" among them or not; by default all that are available and the reference, or for
             several models the fastest backend.
         builds: build folders whose backends are subjects, too.
         exact: see `EngineModel`.
@@ -41,8 +41,8 @@ def load_subjects(
     """
     if threads is not None and not 1 <= threads <= 1024:
         raise OptionError(f"threads is {threads}; allowed: 1 to 1024")
-    built = [name for name in BACKENDS if is_built(name)]
-    names = list(dict.fromkeys(backends or (built[:1] if len(models) > 1 else [REFERENCE, *built])))
+    available = [name for name in BACKENDS if is_available(name)]
+    names = list(dict.fromkeys(backends or (available[:1] if len(models) > 1 else [REFERENCE, *available])))
     names.sort(key=lambda name: name != REFERENCE)
     found = [load_weights(find_model(model, progress=progress)) for model in models]
     subjects: list[Subject] = []
