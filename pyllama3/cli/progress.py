@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from ..download import Progress
+if TYPE_CHECKING:
+    from ..download import Progress
 
 
 def download_progress(label: str) -> AbstractContextManager[Progress]:
