@@ -29,6 +29,7 @@ from pyllama3 import byte_pairs
 from pyllama3.errors import TokenizerError
 from pyllama3.tokenizer import StreamDecoder, Tokenizer
 from pyllama3.vocabulary import read_gguf_vocabulary, read_tokenizer_model
+from pyllama3.vocabulary.byte_level import are_merges_in_a_row, check_merge_order
 from pyllama3.weights.gguf import read_gguf
 
 LLAMA3_PATTERN = (
@@ -425,3 +426,13 @@ def test_llama3_equals_hugging_face(llama3_tokenizer_model: Path, meta_llama3: T
 def test_the_alphabet_is_complete(llama3: Tokenizer) -> None:
     assert len(set(BYTE_TO_CHARACTER.values())) == 256
     assert sorted(llama3.token_bytes(id) for id in range(256)) == BYTES
+
+
+def test_merges_in_a_row_pass_the_check_of_their_order() -> None:
+    names = ["a", "b", "ab", "abb", "c", "bc"]
+    rows = [["a b"], ["a b", "ab b"], ["b c"]]
+    others = [["ab b", "a b"], ["a b", "b c"], ["a c"], ["a b", "ab b", "c"], ["a  b"], ["a b b"]]
+    assert [are_merges_in_a_row(names, merges) for merges in rows] == [True] * len(rows)
+    assert [are_merges_in_a_row(names, merges) for merges in others] == [False] * len(others)
+    for merges in rows:
+        check_merge_order({name: id for id, name in enumerate(names)}, merges, several_ways=False)

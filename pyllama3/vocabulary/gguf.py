@@ -7,7 +7,15 @@ from typing import Any
 
 from ..errors import TokenizerError
 from .base import BEGIN_OF_TEXT, BytePairs, SentencePieces, Vocabulary, find_stop_ids
-from .byte_level import LLAMA3_PATTERN, SMOLLM_PATTERN, check_merge_order, merges_by_id, spell, spelled_out
+from .byte_level import (
+    LLAMA3_PATTERN,
+    SMOLLM_PATTERN,
+    are_merges_in_a_row,
+    check_merge_order,
+    merges_by_id,
+    spell,
+    spelled_out,
+)
 from .pieces import byte_name, check_pieces, piece_byte, piece_bytes, piece_name
 
 _LLAMA_BPE = frozenset({"llama-bpe", "llama3", "llama-v3", "smaug-bpe"})
@@ -74,13 +82,15 @@ def gguf_metadata(vocabulary: Vocabulary) -> dict[str, Any]:
 def _read_byte_pairs(metadata: Mapping[str, Any]) -> Vocabulary:
     names = _strings(metadata, "tokens")
     types = _numbers(metadata, "token_type", len(names))
-    special = {name: id for id, (name, type) in _enumerate(names, types) if type not in (_NORMAL, _USER_DEFINED)}
-    user_defined = {name: id for id, (name, type) in _enumerate(names, types) if type == _USER_DEFINED}
+    added = [id for id, type in enumerate(types) if type != _NORMAL]
+    special = {names[id]: id for id in added if types[id] != _USER_DEFINED}
+    user_defined = {names[id]: id for id in added if types[id] == _USER_DEFINED}
     pattern = _find_pattern(metadata.get("tokenizer.ggml.pre"), special)
     merges = None
     if pattern == SMOLLM_PATTERN:
         merges = _strings(metadata, "merges")
-        check_merge_order({name: id for id, name in enumerate(names)}, merges, several_ways=False)
+        if not are_merges_in_a_row(names, merges):
+            check_merge_order({name: id for id, name in enumerate(names)}, merges, several_ways=False)
     bos_id = _id(metadata, "bos_token_id", len(names))
     if bos_id is None:
         bos_id = special.get(BEGIN_OF_TEXT)

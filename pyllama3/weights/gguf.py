@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import mmap
 import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, overload
 
@@ -40,14 +42,14 @@ class StringArray(Sequence[str]):
     Vocabularies come with hundreds of thousands of merges, which most readers never look at.
     """
 
-    def __init__(self, count: int, data: bytes) -> None:
-        """Keep `count` strings, each of them a 64-bit length and UTF-8 bytes."""
-        self._count = count
+    def __init__(self, data: bytes, ends: Sequence[int]) -> None:
+        """Keep strings, each of them a 64-bit length and UTF-8 bytes, and where they end."""
         self._data = data
+        self._ends = ends
         self._strings: list[str] | None = None
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._ends)
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -61,12 +63,10 @@ class StringArray(Sequence[str]):
 
     def _decoded(self) -> list[str]:
         if self._strings is None:
-            strings, position = [], 0
-            for _ in range(self._count):
-                start = position + _LENGTH.size
-                position = start + _LENGTH.unpack_from(self._data, position)[0]
-                strings.append(self._data[start:position].decode("utf-8", "replace"))
-            self._strings, self._data = strings, b""
+            data, size = self._data, _LENGTH.size
+            bounds = pairwise([0, *self._ends])
+            self._strings = [data[start + size : end].decode("utf-8", "replace") for start, end in bounds]
+            self._data = b""
         return self._strings
 
 
@@ -136,13 +136,15 @@ class _Reader:
 
     def strings(self, count: int) -> StringArray:
         start = position = self.position
+        ends = array("Q")
         try:
             for _ in range(count):
                 position += _LENGTH.size + _LENGTH.unpack_from(self.mapped, position)[0]
+                ends.append(position - start)
         except (struct.error, OverflowError):
             position = self.size + 1
         self.take(position - start)
-        return StringArray(count, self.mapped[start:position])
+        return StringArray(self.mapped[start:position], ends)
 
     def count(self, things: str, *, smallest: int, most: int) -> int:
         """Read a count of things which take at least `smallest` bytes each."""
