@@ -185,6 +185,16 @@ def test_tokens_that_can_be_drawn(engine: Engine, options: dict[str, Any], kept:
 
 
 @pytest.mark.parametrize(
+    ("options", "kept"),
+    [({"top_p": 0.5}, {0, 1}), ({"top_p": 0.75}, {0, 1, 3}), ({"min_p": 1.0}, {0, 1, 3, 4}), ({"top_k": 3}, {0, 1, 3})],
+    ids=str,
+)
+def test_tokens_on_a_threshold(engine: Engine, options: dict[str, Any], kept: set[int]) -> None:
+    logits = [1.0, 1.0, -INF, 1.0, 1.0]  # four equal probabilities, whose sums are exact
+    assert set(sample(engine, Case(logits, **options), draws=200)) == kept
+
+
+@pytest.mark.parametrize(
     ("logits", "penalty", "recent", "expected"),
     [
         ([2.0, -2.0, 0.0, 1.0], 2.0, [0, 1, 0, 2], [1, -4, 0, 1]),
