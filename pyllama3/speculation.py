@@ -29,7 +29,10 @@ class Drafter(Protocol):
 
 
 class PromptLookup:
-    """Guesses that what followed the last few tokens when they came before will follow them again (A. Saxena, 2023)."""
+    """Guesses that what followed the last few tokens when they came before will follow them again (A. Saxena, 2023).
+
+    A guess is one token longer than what was right of the one before, or twice as long if all of it was.
+    """
 
     _LONGEST, _SHORTEST = 4, 2
 
@@ -39,12 +42,15 @@ class PromptLookup:
         Raises:
             OptionError: the number is out of range.
         """
-        self._most = _checked(most, "lookup")
+        self._most = self._length = _checked(most, "lookup")
+        self._guess: Sequence[int] = ()
+        self._guessed_at = 0
         self._ends: dict[tuple[int, ...], int] = {}
         self._known = 0
 
     def draft(self, ids: Sequence[int]) -> Sequence[int]:
         """Return what followed the latest earlier occurrence of the last tokens, of as many of them as possible."""
+        self._learn(ids)
         lengths = range(self._LONGEST, self._SHORTEST - 1, -1)
         for end in range(self._known + 1, len(ids)):  # the run that ends now has nothing behind it yet
             for length in lengths:
@@ -54,8 +60,20 @@ class PromptLookup:
         for length in lengths:
             end = self._ends.get(tuple(ids[-length:]), 0)
             if end:
-                return ids[end : end + self._most]
+                self._guess, self._guessed_at = ids[end : end + self._length], len(ids)
+                return self._guess
         return ()
+
+    def _learn(self, ids: Sequence[int]) -> None:
+        """Choose the length of the next guess by what has become of the last one."""
+        if self._guess:
+            right = 0
+            for guess, id in zip(self._guess, ids[self._guessed_at :], strict=False):
+                if guess != id:
+                    break
+                right += 1
+            self._length = min(self._most, 2 * right if right == len(self._guess) else right + 1)
+            self._guess = ()
 
 
 class DraftModel:

@@ -150,6 +150,18 @@ def test_what_followed_the_longest_and_latest_match_is_guessed() -> None:
     assert list(PromptLookup(9).draft([1])) == []
 
 
+def test_the_length_of_guesses_follows_their_success() -> None:
+    lookup = PromptLookup(8)
+    text = [*range(20), 0, 1]
+    assert list(lookup.draft(text)) == [2, 3, 4, 5, 6, 7, 8, 9]
+    text += [2, 3, 99, 0, 1]  # two were right
+    assert list(lookup.draft(text)) == [2, 3, 99]
+    text += [2, 3, 99, 0, 1]  # all; what follows now is all there is
+    assert list(lookup.draft(text)) == [2, 3, 99, 0, 1]
+    text += [50, 10, 11]  # none
+    assert list(lookup.draft(text)) == [12]
+
+
 class Wrong:
     """Guesses what never comes."""
 
