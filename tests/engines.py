@@ -18,7 +18,7 @@ from blocks import Bytes, any_blocks, ggml
 from gguf import dequantize, quantize
 from tiny_models import Tensors, dequantized, write_gguf
 
-from pyllama3.backends import BACKENDS, Engine, engine_dir, is_built, load_engine
+from pyllama3.backends import BACKENDS, Engine, engine_dir, is_built, load_engine, python
 from pyllama3.compare.reference import Array, ReferenceModel
 from pyllama3.config import ModelConfig, RopeStyle
 from pyllama3.session import CacheType, EngineModel
@@ -78,6 +78,15 @@ INSTALLED = [name for name in BACKENDS if name != "numba" or find_spec("numba")]
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each backend in turn."""
     return built_engine(request.param)
+
+
+@pytest.fixture(scope="session", params=[*INSTALLED, "plain"])
+def engine_or_plain(request: pytest.FixtureRequest) -> Engine:
+    """Each backend in turn, and generated Python without native blocks."""
+    if request.param != "plain":
+        return built_engine(request.param)
+    built_engine("python")
+    return python.load(engine_dir(), "llama3_plain.py")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pyllama3.backends import Engine
 from pyllama3.weights import Tensor, TensorType
 from pyllama3.weights.types import dequantize, type_name
 
-engine = engines.engine
+engine = engines.engine_or_plain
 
 
 @pytest.mark.parametrize("type", TensorType)

@@ -32,7 +32,7 @@ from pyllama3.compare.reference import Array, rms_norm, rope, rope_frequencies, 
 from pyllama3.config import RopeStyle
 from pyllama3.weights import TensorType
 
-engine = engines.engine
+engine = engines.engine_or_plain
 
 LENGTHS = (1, 2, 7, 8, 31, 32, 33, 100, 257)
 

@@ -45,13 +45,13 @@ class PythonEngine:
         return np.frombuffer(array, dtype)
 
 
-def load(folder: Path) -> PythonEngine:
-    """Load `llama3.py` of a build folder.
+def load(folder: Path, file: str = "llama3.py") -> PythonEngine:
+    """Load a generated module of a build folder; `llama3_plain.py` is the one without native blocks.
 
     Raises:
         BackendError: the file can not be imported.
     """
-    path = folder / "llama3.py"
+    path = folder / file
     spec = importlib.util.spec_from_file_location("pyllama3_generated", path)
     assert spec is not None
     assert spec.loader is not None

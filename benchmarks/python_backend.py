@@ -1,0 +1,51 @@
+"""Multiply-adds per second of generated Python: with its native blocks, and of the plain loops that these replace.
+
+    python benchmarks/python_backend.py
+
+Both are timed in turns, by processor time, on products of one vector with a random matrix; the best of each counts.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from typing import Any
+
+import numpy as np
+
+from pyllama3.backends import engine_dir, python
+from pyllama3.weights import TensorType
+
+ROWS, COLS, ROUNDS = 32, 768, 5
+
+
+def multiply(engine: Any, type: TensorType) -> float:
+    """Return the seconds that one product takes."""
+    size = ROWS * COLS // type.block_size * type.block_bytes
+    data = np.random.default_rng(1).integers(0, 64, size, np.uint8)  # no exponent of infinities
+    views = {"float32": None, "int16": None, "uint8": None}
+    dtype = "float32" if type == TensorType.F32 else "int16" if type.block_size == 1 else "uint8"
+    views[dtype] = engine.view(data, dtype)
+    tensor, x = engine.Tensor(), engine.Activations()
+    tensor.set(engine.TensorType(int(type)), ROWS, COLS, *views.values())
+    vector, y = engine.empty("float32", COLS), engine.empty("float32", ROWS)
+    engine.numpy(vector, "float32")[:] = np.random.default_rng(1).normal(size=COLS)
+    x.set(vector, COLS)
+    start = time.process_time()
+    tensor.mat_mul(y, x, 1, 1)
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Print a table."""
+    plain, native = (python.load(engine_dir(), file) for file in ("llama3_plain.py", "llama3.py"))
+    print(f"Python {platform.python_version()}, millions of multiply-adds per second\n")
+    print("| type | plain loops | native blocks | ratio |\n|---|---|---|---|")
+    for type in TensorType:
+        times = [(multiply(plain, type), multiply(native, type)) for _ in range(ROUNDS)]
+        slow, fast = (ROWS * COLS / min(column) / 1e6 for column in zip(*times, strict=True))
+        print(f"| {type.name} | {slow:.2f} | {fast:.2f} | {fast / slow:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
