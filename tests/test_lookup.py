@@ -143,7 +143,7 @@ def test_what_followed_the_longest_and_latest_match_is_guessed() -> None:
     lookup = PromptLookup(3)
     assert list(lookup.draft([1, 2, 3])) == []
     assert list(lookup.draft([1, 2, 3, 9, 1, 2])) == [3, 9, 1]
-    assert list(lookup.draft([1, 2, 3, 9, 1, 2, 4, 5, 1, 2])) == [4, 5, 1]  # the later one
+    assert list(PromptLookup(3).draft([1, 2, 3, 9, 1, 2, 4, 5, 1, 2])) == [4, 5, 1]  # the later one
     assert list(PromptLookup(2).draft([7, 1, 2, 3, 8, 1, 2, 4, 7, 1, 2])) == [3, 8]  # the longer one
     assert list(PromptLookup(9).draft([1, 2, 3, 1, 2])) == [3, 1, 2]
     assert list(PromptLookup(9).draft([1, 1, 1])) == [1]
