@@ -181,6 +181,22 @@ def test_the_row_of_a_fault_is_named(tmp_path: Path) -> None:
     assert found.stages[Stage("attention", 0)].worst_row == 6
 
 
+def test_a_fault_of_the_base_is_found(tmp_path: Path) -> None:
+    clean, weights = built_engine("python"), tiny_weights(tmp_path)
+    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
+    (tmp_path / "llama3.py").write_text(mutated(source, PYTHON_FAULTS["rope"]), encoding="utf-8")
+    base, subject = (
+        EngineSubject(label, weights, EngineModel(engine, weights, threads=1, exact=True))
+        for label, engine in (("broken", load_engine("python", tmp_path)), ("clean", clean))
+    )
+    comparison = compare([base, subject], IDS, tolerance=EXACT, bisect=True)
+    found = comparison.examinations[0]
+    assert found.culprit is None
+    assert found.base_culprit is not None
+    assert found.base_culprit.name == "rope"
+    assert "it is the base that is wrong. The operation is 'rope'" in as_table(comparison)
+
+
 # models and builds
 
 

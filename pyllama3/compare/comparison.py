@@ -30,6 +30,8 @@ class Examination:
     """Those that were looked into."""
     tolerance: Tolerance | None
     """None between different models, which are not expected to agree."""
+    base_operations: list[Operation]
+    """Those of the base, if none of the subject is to blame and the base is an engine, too."""
 
     @property
     def first_out(self) -> Stage | None:
@@ -41,11 +43,19 @@ class Examination:
 
     @property
     def culprit(self) -> Operation | None:
-        """The first operation out of tolerance among those that were looked into."""
+        """The first operation of the subject out of tolerance among those that were looked into."""
+        return self._first_out(self.operations)
+
+    @property
+    def base_culprit(self) -> Operation | None:
+        """The same of the base."""
+        return self._first_out(self.base_operations)
+
+    def _first_out(self, operations: list[Operation]) -> Operation | None:
         if self.tolerance is None:
             return None
         allowed = self.tolerance.operation
-        return next((found for found in self.operations if not found.difference.worst_nmse <= allowed), None)
+        return next((found for found in operations if not found.difference.worst_nmse <= allowed), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +107,15 @@ def compare(
             stages=stages,
             agreement=agreement(trace.stages[HEAD], expected.stages[HEAD]),
             operations=[],
+            base_operations=[],
             tolerance=tolerance if subject.weights is base.weights else None,
         )
         if bisect and isinstance(subject, EngineSubject):
             for stage in _suspects(found):
                 say(f"looking into {stage} of {subject.label}")
                 found.operations.extend(_examine(subject, judge, expected, ids, stage))
+                if found.first_out and not found.culprit and isinstance(base, EngineSubject):
+                    found.base_operations.extend(_examine(base, judge, expected, ids, stage))
         examinations.append(found)
     return Comparison(ids=list(ids), base=base.label, base_seconds=expected.seconds, examinations=examinations)
 

@@ -13,31 +13,34 @@ from .report import summary
 
 _Rows = list[tuple[str, list[Difference]]]
 
-_COOLEST, _HOTTEST = -16.0, 0.0
-"""Powers of ten of an NMSE between which colours change: rounding of float64, and nothing in common."""
 _MOST_COLOUR = 70
 """Percent of colour at the hottest end, on which text is still easy to read."""
 
 
 def write_page(path: Path, comparison: Comparison) -> None:
-    """Write the page."""
+    """Write the page.
+
+    Colours tell powers of ten: between backends from the rounding of float64 to nothing in common, and in finer steps
+    between models, which differ by much more.
+    """
+    powers = range(-16, 1, 4) if any(found.tolerance for found in comparison.examinations) else range(-5, 1)
     pages.write_page(
         path,
         "compare.html",
         comparison=comparison,
         summary=summary,
-        heat=heat,
+        powers=powers,
+        heat=lambda nmse: heat(nmse, powers[0]),
         stage_rows=stage_rows,
         operation_tables=operation_tables,
     )
 
 
-def heat(nmse: float) -> int:
-    """Return how much colour an NMSE gets, in percent."""
+def heat(nmse: float, coolest: int) -> int:
+    """Return how much colour an NMSE gets, in percent: none at the coolest power of ten, most at 1."""
     if not nmse < 1:
         return _MOST_COLOUR
-    power = math.log10(nmse) if nmse > 0 else _COOLEST
-    return round(_MOST_COLOUR * max(0.0, (power - _COOLEST) / (_HOTTEST - _COOLEST)))
+    return round(_MOST_COLOUR * max(0.0, 1 - math.log10(nmse) / coolest)) if nmse > 0 else 0
 
 
 def stage_rows(found: Examination) -> _Rows:

@@ -45,6 +45,8 @@ def verdict(found: Examination) -> str:
     )
     if found.culprit is not None:
         return f"{text} {blame(found.culprit)}"
+    if found.base_culprit is not None:
+        return f"{text} But it is the base that is wrong. {blame(found.base_culprit)}"
     if found.operations:
         text += " Its operations are within tolerance on equal inputs: the error has come from the layers before."
     return text
@@ -79,6 +81,7 @@ def _subject(found: Examination) -> dict[str, Any]:
         "tolerance": asdict(found.tolerance) if found.tolerance else None,
         "first_out": first._asdict() if first else None,
         "culprit": _operation(culprit) if culprit else None,
+        "base_culprit": _operation(found.base_culprit) if found.base_culprit else None,
         "agreement": asdict(found.agreement),
         "stages": [{**stage._asdict(), **asdict(off)} for stage, off in found.stages.items()],
         "operations": [_operation(operation) for operation in found.operations],

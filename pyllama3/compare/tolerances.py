@@ -16,4 +16,4 @@ class Tolerance:
 
 
 EXACT = Tolerance(stage=1e-9, operation=1e-11)
-FAST = Tolerance(stage=0.03, operation=2e-3)
+FAST = Tolerance(stage=0.1, operation=0.05)
