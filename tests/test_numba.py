@@ -58,9 +58,14 @@ class Kernels:
 
     @staticmethod
     def thirds(y: array.array, x: array.array, count: int) -> None:
-        third: float = 1 / 3
         for i in range(count):
             y[i] = math.trunc(x[i] / 3) if x[i] > 100 else x[i] / 3
+
+    @staticmethod
+    def literal(y: array.array, x: array.array, count: int) -> None:
+        factor: float = 0.3
+        for i in range(count):
+            y[i] = x[i] * factor
 
     @staticmethod
     def rounded(y: array.array, x: array.array, count: int) -> None:
@@ -130,6 +135,8 @@ def test_kernels_compute_as_in_python(folder: Path) -> None:
     np.testing.assert_array_equal(result, [2, -2.25, 1000, 7])
     engine.Kernels.thirds(y, read, 4)
     np.testing.assert_array_equal(result, np.array([0.5, -0.75, 333, np.float32(7) / np.float32(3)], np.float32))
+    engine.Kernels.literal(y, read, 4)
+    np.testing.assert_array_equal(result, x * np.float32(0.3))  # double precision would give other bits
     engine.Kernels.rounded(y, read, 2)
     np.testing.assert_array_equal(result[:2], [2, -2])
     assert engine.Kernels.half(3.0) == 1.5
