@@ -29,7 +29,7 @@ from pyllama3.compare.page import write_page
 from pyllama3.compare.report import as_table, to_json
 from pyllama3.compare.subjects import EMBEDDING, HEAD, EngineSubject, ReferenceSubject, Stage
 from pyllama3.compare.tolerances import EXACT, FAST
-from pyllama3.errors import OptionError
+from pyllama3.errors import BackendError, OptionError
 from pyllama3.session import EngineModel
 from pyllama3.weights import TensorType, Weights, load_weights
 
@@ -195,6 +195,27 @@ def test_a_fault_of_the_base_is_found(tmp_path: Path) -> None:
     assert found.base_culprit is not None
     assert found.base_culprit.name == "rope"
     assert "it is the base that is wrong. The operation is 'rope'" in as_table(comparison)
+
+
+def test_a_head_that_takes_the_wrong_rows_is_found(tmp_path: Path) -> None:
+    built_engine("python")
+    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
+    fault = ("self._normalize(self._update,", "self._normalize(self._residual,")
+    (tmp_path / "llama3.py").write_text(mutated(source, fault), encoding="utf-8")
+    found = run(load_engine("python", tmp_path), tiny_weights(tmp_path)).examinations[0]
+    assert found.first_out == HEAD
+    assert found.culprit is not None
+    assert found.culprit.name == "norm"
+
+
+def test_an_engine_that_fails_is_named(tmp_path: Path) -> None:
+    """No row sees itself, so that the first has nothing to look at."""
+    built_engine("python")
+    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
+    fault = (PYTHON_FAULTS["mask"][0], PYTHON_FAULTS["mask"][0].replace(" + 1", ""))
+    (tmp_path / "llama3.py").write_text(mutated(source, fault), encoding="utf-8")
+    with pytest.raises(BackendError, match="python fails in 'softmax', at layer 0 attention: ZeroDivisionError"):
+        run(load_engine("python", tmp_path), tiny_weights(tmp_path))
 
 
 # models and builds

@@ -12,7 +12,19 @@ from ..config import RopeStyle
 from ..session import State
 from .metrics import Array, Difference, difference
 from .reference import ReferenceModel, attention_scores, attention_values, rms_norm, silu, softmax, swiglu
-from .subjects import ATTENTION, EMBEDDING, FEED_FORWARD, HEAD, EngineSubject, Stage, Trace, fill, passes, read
+from .subjects import (
+    ATTENTION,
+    EMBEDDING,
+    FEED_FORWARD,
+    HEAD,
+    EngineSubject,
+    Stage,
+    Trace,
+    fill,
+    passes,
+    read,
+    read_head,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +82,8 @@ def examine_head(subject: EngineSubject, judge: ReferenceModel, trace: Trace, id
         x = trace.before(config.layers)[rows.start : rows.stop]
         _write(state, x)
         state.native.head(count)
-        normed = read(state, "NORMED", count, config.dim)
-        logits = read(state, "LOGITS", count, config.vocab_size)
+        normed = read_head(state, "NORMED", count, config.dim)
+        logits = read_head(state, "LOGITS", count, config.vocab_size)
         weight = judge.tensors["output_norm.weight"]
         parts.append(
             [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..errors import BackendError
 from ..session import EngineModel, State
 from ..weights import Weights
 from .metrics import Array
@@ -129,11 +131,17 @@ class EngineSubject:
         def run(stage: Stage, *calls: tuple[Any, ...]) -> None:
             nonlocal seconds
             started = time.perf_counter()
-            for call, *arguments in calls:
-                call(*arguments)
+            try:
+                for call, *arguments in calls:
+                    call(*arguments)
+            except Exception as error:  # generated Python may index out of bounds or divide by zero
+                place = traceback.extract_tb(error.__traceback__)[-1].name
+                raise BackendError(
+                    f"{self.label} fails in '{place}', at {stage}: {type(error).__name__}: {error}"
+                ) from error
             seconds += time.perf_counter() - started
             if stage == HEAD:
-                stages[stage] = read(state, "LOGITS", rows, config.vocab_size)
+                stages[stage] = read_head(state, "LOGITS", rows, config.vocab_size)
             else:
                 stages[stage] = read(state, "RESIDUAL", rows, config.dim)
 
@@ -150,12 +158,12 @@ class EngineSubject:
 
 
 def fill(state: State, ids: Sequence[int], rows: range) -> None:
-    """Make a batch of some rows, whose numbers are their positions, and ask for the logits of each."""
+    """Make a batch of some rows, whose numbers are their positions, and ask for the logits of each, see `read_head`."""
     count = len(rows)
     state.tokens[:count] = ids[rows.start : rows.stop]
     state.positions[:count] = rows
     state.sequence_ids[:count] = 0
-    state.logit_rows[:count] = range(count)
+    state.logit_rows[:count] = range(count - 1, -1, -1)
 
 
 def passes(length: int) -> list[range]:
@@ -169,3 +177,11 @@ def passes(length: int) -> list[range]:
 def read(state: State, buffer: str, rows: int, *shape: int) -> Array:
     """Return a copy of the first rows (rows, *shape) of a buffer."""
     return state.buffer(buffer)[: rows * int(np.prod(shape))].reshape(rows, *shape).astype(np.float64)
+
+
+def read_head(state: State, buffer: str, rows: int, *shape: int) -> Array:
+    """Return a copy of what the head left in a buffer for the rows of a batch made by `fill`.
+
+    It is asked for the last row first, so that a head that takes other rows than the wanted ones gives other results.
+    """
+    return read(state, buffer, rows, *shape)[::-1]

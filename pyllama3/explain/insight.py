@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..compare.metrics import Array, log_softmax
 from ..compare.reference import attention_scores, softmax
-from ..compare.subjects import ATTENTION, FEED_FORWARD, fill, read
+from ..compare.subjects import ATTENTION, FEED_FORWARD, fill, read, read_head
 from ..session import EngineModel, State
 
 SHOWN = 5
@@ -75,12 +74,10 @@ def _length(state: State, buffer: str, rows: int) -> Array:
 def _predict(state: State, rows: int) -> list[list[tuple[int, float]]]:
     """Return what the head makes of the residual stream, which it leaves as it is."""
     state.native.head(rows)
-    vocab_size = state.model.config.vocab_size
-    logits = state.buffer("LOGITS")[: rows * vocab_size].reshape(rows, vocab_size)
-    return [_best(row) for row in logits]
+    return [_best(row) for row in read_head(state, "LOGITS", rows, state.model.config.vocab_size)]
 
 
-def _best(logits: NDArray[np.float32]) -> list[tuple[int, float]]:
+def _best(logits: Array) -> list[tuple[int, float]]:
     best = np.argsort(-logits, kind="stable")[:SHOWN]
     probabilities = np.exp(log_softmax(logits)[best])
     return [(int(id), float(p)) for id, p in zip(best, probabilities, strict=True)]
