@@ -243,10 +243,13 @@ def test_what_is_set_again_is_let_go(boxes: NativeEngine) -> None:
 
 
 def test_arguments_with_different_numbers_are_kept_side_by_side(boxes: NativeEngine) -> None:
-    box = boxes.Box()
-    box.set_part(0, np.array([1, 2], np.int16))
-    box.set_part(1, np.array([30, 40], np.int16))
+    box, parts = boxes.Box(), [np.array([1, 2], np.int16), np.array([30, 40], np.int16)]
+    for part, data in enumerate(parts):
+        box.set_part(part, data)
+    seen = [weakref.ref(data) for data in parts]
+    del parts, data
     gc.collect()
+    assert all(data() is not None for data in seen)
     assert (box.sum_part(0, 2), box.sum_part(1, 2)) == (3, 70)
 
 
