@@ -29,6 +29,11 @@ import enum
 import math
 import struct
 
+def _div(a: int, b: int) -> int:
+    """Divide rounding toward zero."""
+    quotient = abs(a) // abs(b)
+    return quotient if (a < 0) == (b < 0) else -quotient
+
 class Kind(enum.Enum):
     ONE = 1
     SEVEN = 7
@@ -70,7 +75,7 @@ class Kernels:
     @staticmethod
     def rounded(y: array.array, x: array.array, count: int) -> None:
         for i in range(count):
-            y[i] = round(x[i])
+            y[i] = _div(round(x[i]), 2) * 2 + round(x[i]) % 2
 
 class Counter:
     def __init__(self):

@@ -45,6 +45,8 @@ _COMPARISONS = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
 _DTYPES = {"f": "float32", "d": "float64", "b": "int8", "h": "int16", "i": "int32", "B": "uint8"}
 _BUILTINS = {"min", "max", "int", "float", "abs", "len", "range", "round"}
 _MODULES = {"array", "math", "struct"}
+_MODULE = "_Module"
+"""Stands for the class of functions outside of classes, which pyfut writes for what Python computes otherwise."""
 _SCALARS = ("int", "float", "bool")
 
 
@@ -106,6 +108,9 @@ class _Rewriter:
             }
             for node in enums
         }
+        helpers = [node for node in self.module.body if isinstance(node, ast.FunctionDef)]
+        nodes.append(ast.ClassDef(name=_MODULE, bases=[], keywords=[], body=list(helpers), decorator_list=[]))
+        self.helpers = {node.name for node in helpers}
         self.classes = {node.name: _Class(node, self.enums) for node in nodes if node not in enums}
         for owner in self.classes.values():
             for node in owner.node.body:
@@ -158,8 +163,10 @@ class _Rewriter:
                 method.calls.add((base, attribute.attr))
             elif base not in self.classes:
                 return None
-        if any(isinstance(function, ast.Name) and function.id not in _BUILTINS for function in called):
+        names = {function.id for function in called if isinstance(function, ast.Name)}
+        if not names <= _BUILTINS | self.helpers:
             return None
+        method.calls |= {(_MODULE, name) for name in names & self.helpers}
         method.loops = any(isinstance(part, (ast.For, ast.While)) for part in ast.walk(node))
         return method
 
@@ -377,10 +384,14 @@ class _Function(ast.NodeTransformer):
         arguments = [self.visit(argument) for argument in node.args]
         if isinstance(node.func, ast.Name) and node.func.id == "round":
             return _arithmetic("round_to_even", *arguments)
-        if not isinstance(node.func, ast.Attribute):
-            return ast.Call(node.func, arguments, [])
-        assert isinstance(node.func.value, ast.Name)
-        base, name = node.func.value.id, node.func.attr
+        if isinstance(node.func, ast.Name):
+            if node.func.id not in self.program.helpers:
+                return ast.Call(node.func, arguments, [])
+            base, name = _MODULE, node.func.id
+        else:
+            assert isinstance(node.func, ast.Attribute)
+            assert isinstance(node.func.value, ast.Name)
+            base, name = node.func.value.id, node.func.attr
         if (base, name) == ("math", "trunc"):
             return _arithmetic("truncate", *arguments)
         if base in _MODULES:
