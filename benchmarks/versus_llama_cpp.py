@@ -40,10 +40,10 @@ WARM_UP = 4
 class Side:
     """A process that measures, and sleeps meanwhile."""
 
-    def __init__(self, python: str, script: str) -> None:
+    def __init__(self, python: str, script: str, *arguments: str) -> None:
         self._script = script
         self._process = subprocess.Popen(
-            [python, str(WORKERS / script)],
+            [python, str(WORKERS / script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -178,6 +178,13 @@ def find_peer_python(chosen: str | None) -> str:
 @click.option("-n", "--generate", default=64, show_default=True, help="Tokens to generate.")
 @click.option("--depth", default=4096, show_default=True, help="Generate behind so many tokens, too; 0 for not.")
 @click.option("-r", "--rounds", default=7, show_default=True, help="Runs of each test on both sides.")
+@click.option(
+    "--flash-attention",
+    type=click.Choice(["off", "auto"]),
+    default="off",
+    show_default=True,
+    help="Of llama.cpp: auto, its default, is slower at depth on the processors that we tried.",
+)
 @click.option("--quick", is_flag=True, help="A small check that all works: short tests of the first model.")
 @click.option("-o", "--output", type=click.Choice(["md", "json"]), default="md", show_default=True)
 def main(
@@ -188,6 +195,7 @@ def main(
     generate: int,
     depth: int,
     rounds: int,
+    flash_attention: str,
     quick: bool,
     output: str,
 ) -> None:
@@ -198,10 +206,16 @@ def main(
     tests = [SpeedTest(generated=generate)]
     tests += [SpeedTest(prompt=prompt)] if prompt else []
     tests += [SpeedTest(generated=generate, depth=depth)] if depth else []
-    theirs, ours = Side(find_peer_python(peer_python), "peer.py"), Side(sys.executable, "ours.py")
+    theirs = Side(find_peer_python(peer_python), "peer.py", flash_attention)
+    ours = Side(sys.executable, "ours.py")
     comparisons = []
     try:
-        machine = {**describe_machine(), "ours": ours.ask("describe"), "theirs": theirs.ask("describe")}
+        machine = {
+            **describe_machine(),
+            "ours": ours.ask("describe"),
+            "theirs": theirs.ask("describe"),
+            "flash_attention": flash_attention,
+        }
         for model in models:
             counts = threads or tuple(sorted({1, physical_cores()}))
             for comparison in compare(ours, theirs, model, tests, counts, rounds):

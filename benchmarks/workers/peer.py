@@ -13,6 +13,7 @@ from protocol import serve
 
 BATCH = 512
 LOG_ERROR = 4  # ggml.h, ggml_log_level
+FLASH_ATTENTION = {"auto": -1, "off": 0}  # llama.h, llama_flash_attn_type
 
 
 @llama_cpp.llama_log_callback
@@ -23,9 +24,10 @@ def _log(level: int, text: bytes, user_data: Any) -> None:
 
 
 class Worker:
-    """One model with one sequence; its settings are llama.cpp's defaults."""
+    """One model with one sequence; settings are llama.cpp's defaults, but for flash attention: "auto" or "off"."""
 
-    def __init__(self) -> None:
+    def __init__(self, flash_attention: str) -> None:
+        self._flash_attention = FLASH_ATTENTION[flash_attention]
         llama_cpp.llama_log_set(_log, ctypes.c_void_p())
         llama_cpp.llama_backend_init()
         self._model: Any = None
@@ -48,6 +50,7 @@ class Worker:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = context
         params.n_batch = params.n_ubatch = BATCH
+        params.flash_attn_type = self._flash_attention
         params.n_threads = params.n_threads_batch = threads
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         self._memory = llama_cpp.llama_get_memory(self._context)
@@ -90,4 +93,4 @@ class Worker:
         return seconds
 
 
-serve(Worker())
+serve(Worker(sys.argv[1]))
