@@ -15,18 +15,18 @@ def check_plot(path: Path) -> None:
     """Check that a plot can be made, before anything is measured.
 
     Raises:
-        OptionError: the format is unknown, or matplotlib is missing.
+        OptionError: the format is unknown, the directory does not exist, or matplotlib is missing.
     """
     if path.suffix not in FORMATS:
         raise OptionError(
             f"{path}: cannot draw a {path.suffix or 'file without a suffix'}; allowed: {', '.join(FORMATS)}"
         )
+    if not path.parent.is_dir():
+        raise OptionError(f"{path}: no such directory")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise OptionError("a plot needs matplotlib; pip install 'pyllama3[plot]'") from None
-    if not path.parent.is_dir():
-        raise OptionError(f"{path}: no such directory")
 
 
 def draw(results: Sequence[Result], path: Path, title: str) -> None:
