@@ -316,6 +316,15 @@ def test_quantizing_a_block(engine: Engine, numbers: list[float], size: float) -
     assert quantized.sums.result()[2] == quants.sum()
 
 
+@pytest.mark.parametrize("top", [1e-30, 3e-37, 1e-38, 1e-44])  # 127 / 3e-37 is beyond float32
+def test_quantizing_a_block_of_next_to_nothing(engine: Engine, top: float) -> None:
+    x = np.zeros(32, np.float32)
+    x[[3, 4, 5]] = top, -top, top
+    quantized = Quantized(engine, x)  # the sanitizers notice if its sum overflows
+    assert_close(quantized.numbers(), x, top)
+    assert quantized.sums.result()[2] == quantized.quants.result()[64:].sum()
+
+
 def test_quantizing_leaves_the_rest_alone(engine: Engine) -> None:
     quantized = Quantized(engine, normal(96))
     assert (quantized.quants.result()[:64] == 3).all()
