@@ -188,7 +188,7 @@ class Matrix:
         """
         if self.type.block_size == 1:
             return np.abs(self.exact)
-        largest = np.abs(self.exact).reshape(len(self.exact), -1, 16).max(axis=2)
+        largest: Array = np.abs(self.exact).reshape(len(self.exact), -1, 16).max(axis=2)
         return 3 * largest.repeat(16, axis=1)
 
     def tensor(self, engine: Engine, tensor: Any = None) -> Any:
