@@ -8,6 +8,8 @@ import engines
 import numpy as np
 import pytest
 from engines import HALF_ROUNDING, SUM, Floats, Input, Matrix, Output, Values, assert_close, pack, random_matrix
+from gguf import GGMLQuantizationType as GgmlType
+from gguf.quants import dequantize, quantize
 
 from pyllama3.backends import Engine
 from pyllama3.weights import TensorType
@@ -168,3 +170,22 @@ def test_a_range_of_vectors_is_quantized(engine: Engine) -> None:
         (quants.reshape(-1, 32) * np.float64(scales)[:, None]).reshape(4, 64)[1:3], everything[1:3]
     )
     assert np.flatnonzero(sums).tolist() == [2, 3, 4, 5]
+
+
+def test_large_activations_do_not_overflow_beside_minimums(engine: Engine) -> None:
+    """A block of activations may sum to far more than 2^16, the room beside the factor 2^112 of half scales."""
+    rows, cols = 32, 64
+    blocks = quantize(np.random.default_rng(1).normal(size=(rows, cols)).astype(np.float32), GgmlType.Q4_1)
+    x = np.full((1, cols), 3e4, np.float32)
+    tensor = engine.Tensor()
+    tensor.set(engine.TensorType.Q4_1, rows, cols, None, None, engine.view(blocks.reshape(-1), "uint8"))
+    lengths = tensor.get_words_length(False), tensor.get_scales_length(), tensor.get_minimums_length()
+    tensor.pack(*(engine.empty(*spec) for spec in zip(("int32", "int16", "int16"), lengths, strict=True)), 1)
+    activations = engine.Activations()
+    activations.set(engine.view(x.reshape(-1).view(np.uint8), "float32"), cols)
+    activations.set_quantized(engine.empty("int8", cols), engine.empty("float32", 2), engine.empty("int16", 2))
+    activations.quantize(0, 1)
+    y = engine.empty("float32", rows)
+    tensor.mat_mul(y, activations, 1, 1)
+    expected = dequantize(blocks, GgmlType.Q4_1).astype(np.float64) @ x[0]
+    np.testing.assert_allclose(engine.numpy(y, "float32"), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
