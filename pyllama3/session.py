@@ -162,7 +162,8 @@ class State:
     def _allocate_cache(self) -> list[Any]:
         engine, cache, kind = self.model.engine, self.native.get_cache(), self.model.cache_type
         dtype = _CACHE_DTYPES[kind]
-        arrays = [engine.empty(dtype, length) for length in (cache.get_keys_length(), cache.get_values_length())]
+        lengths = cache.get_keys_length(), cache.get_values_length()
+        arrays = [engine.empty(dtype, length, sparse=True) for length in lengths]
         if kind == "int8":
             arrays += [engine.empty("float32", cache.get_scales_length()) for _ in range(2)]
         {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}[kind](*arrays)

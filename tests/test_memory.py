@@ -12,6 +12,7 @@ from engines import built_engine
 from gguf import GGMLQuantizationType
 from tiny_models import random_tensors, tiny_config, write_gguf
 
+from pyllama3.bench.memory import peak_memory, reset_peak
 from pyllama3.session import EngineModel, Session
 from pyllama3.weights import load_weights
 from pyllama3.weights.mapping import map_file, release
@@ -46,6 +47,18 @@ def test_other_arrays_keep_what_they_hold() -> None:
     release(data)
     release(data[PAGE:])
     assert data.all()
+
+
+def test_a_cache_takes_memory_as_it_is_filled(tmp_path: Path) -> None:
+    config = tiny_config(layers=4, head_dim=64, kv_heads=2, context=1 << 16)
+    path = tmp_path / "m.gguf"
+    write_gguf(path, config, random_tensors(config, 1), GGMLQuantizationType.Q8_0)
+    model = EngineModel(built_engine("c"), load_weights(path), threads=1)
+    reset_peak()
+    before = peak_memory()
+    session = Session(model, context=config.context)  # 128 MB of cache
+    session.feed([1, 2, 3])
+    assert peak_memory() - before < 4 << 20
 
 
 def test_packed_weights_are_not_kept_twice(tmp_path: Path) -> None:

@@ -33,8 +33,10 @@ class Engine(Protocol):
     def __getattr__(self, name: str) -> Any:
         """Return a generated class or enumeration."""
 
-    def empty(self, dtype: str, length: int) -> Any:
+    def empty(self, dtype: str, length: int, *, sparse: bool = False) -> Any:
         """Return a writable array, zero or not, of a numpy dtype such as "float32" to pass to methods.
+
+        With `sparse`, what is never written should take no memory.
 
         Raises:
             BackendError: there is not enough memory.

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import BackendError
 from . import find_variant, library_name
 from .header import CType, Function, Header, parse_header
+from .memory import zeros
 
 _NUMBERS: dict[str, Any] = {
     "bool": ctypes.c_bool,
@@ -46,12 +47,9 @@ class NativeEngine:
         except KeyError:
             raise AttributeError(f"the generated header has no class '{name}'") from None
 
-    def empty(self, dtype: str, length: int) -> np.ndarray:
-        """Return an array of zeros, whose pages take memory only once they are written."""
-        try:
-            return np.zeros(length, dtype)
-        except (MemoryError, ValueError):
-            raise BackendError(f"no memory for {length} numbers of type {dtype}") from None
+    def empty(self, dtype: str, length: int, *, sparse: bool = False) -> np.ndarray:
+        """Return an array of zeros."""
+        return zeros(dtype, length, sparse=sparse)
 
     def view(self, data: np.ndarray, dtype: str) -> np.ndarray:
         """Return a typed view of the bytes of `data`."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import BackendError
 from ..store import cache_dir
+from .memory import zeros
 from .numba_source import rewrite
 
 SOURCE = "llama3_plain.py"
@@ -49,12 +50,9 @@ class NumbaEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
 
-    def empty(self, dtype: str, length: int) -> memoryview:
+    def empty(self, dtype: str, length: int, *, sparse: bool = False) -> memoryview:
         """Return an array of zeros."""
-        try:
-            return np.zeros(length, dtype).data
-        except (MemoryError, ValueError):
-            raise BackendError(f"no memory for {length} numbers of type {dtype}") from None
+        return zeros(dtype, length, sparse=sparse).data
 
     def view(self, data: np.ndarray, dtype: str) -> memoryview:
         """Return an array over the bytes of `data`, to be read only."""

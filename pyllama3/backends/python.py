@@ -27,7 +27,7 @@ class PythonEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
 
-    def empty(self, dtype: str, length: int) -> array[Any]:
+    def empty(self, dtype: str, length: int, *, sparse: bool = False) -> array[Any]:
         """Return an array of zeros."""
         code = _TYPE_CODES[dtype]
         try:
