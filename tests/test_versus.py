@@ -70,13 +70,19 @@ def test_both_sides_are_measured_in_turn(
     tests = [SpeedTest(prompt=5), SpeedTest(generated=3, depth=7)]
     comparisons = list(versus.compare(*sides, str(path), tests, [1, 2], rounds=3))
     assert [(c.threads, c.test) for c in comparisons] == [(t, test) for t in (1, 2) for test in tests]
-    assert all(len(c.ours) == len(c.theirs) == 3 and min(c.ours + c.theirs) > 0 for c in comparisons)
+    for comparison in comparisons:
+        assert all(
+            len(side["default"]) == 3 and min(side["default"]) > 0 for side in (comparison.ours, comparison.theirs)
+        )
     load = {"path": str(path), "context": 10, "threads": 2}
     assert asked[:2] == [(0, "load", load), (1, "load", load)]
+    asked = [call for call in asked if call[1] != "modes"]
     reads = [(side, arguments["threads"]) for side, method, arguments in asked if method == "read"]
     assert reads == [(side, threads) for threads in (1, 2) for side in (0, 1, 0, 1, 1, 0, 0, 1)]
     before = [asked[n - 1][1:] for n, (_, method, _) in enumerate(asked) if method == "generate"]
-    assert before == [("fill", {"tokens": 7, "threads": threads}) for threads in (1, 2) for _ in range(8)]
+    assert before == [
+        ("fill", {"mode": "default", "tokens": 7, "threads": threads}) for threads in (1, 2) for _ in range(8)
+    ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -91,15 +97,16 @@ def test_a_failing_worker_is_reported(sides: tuple[Any, Any]) -> None:
         sides[0].ask("load", path="/nonexistent.gguf", context=1, threads=1)
 
 
-def test_ratios_are_of_medians(versus: ModuleType) -> None:
-    one = versus.Comparison("a.gguf", 1, SpeedTest(prompt=512), ours=[30, 10, 20], theirs=[5, 10, 90])
-    two = versus.Comparison("a.gguf", 2, SpeedTest(prompt=512), ours=[30], theirs=[20])
-    other = versus.Comparison("b.gguf", 2, SpeedTest(prompt=512), ours=[10], theirs=[20])
+def test_ratios_are_of_the_best_medians(versus: ModuleType) -> None:
+    theirs = {"flash": [5, 10, 90], "plain": [9, 9, 9]}
+    one = versus.Comparison("a.gguf", 1, SpeedTest(prompt=512), ours={"": [30, 10, 20]}, theirs=theirs)
+    two = versus.Comparison("a.gguf", 2, SpeedTest(prompt=512), ours={"": [30]}, theirs={"": [20]})
+    other = versus.Comparison("b.gguf", 2, SpeedTest(prompt=512), ours={"": [10]}, theirs={"": [20]})
     lines = versus.markdown([one, two, other]).splitlines()
     assert lines[0] == "| ours / llama.cpp | pp512, 1t | pp512, 2t |"
     assert lines[2:4] == ["| a.gguf | 2.00 | 1.50 |", "| b.gguf |  | 0.50 |"]
     assert "| a.gguf | pp512 | 1 | 20.0 | 10.0 | 2.00 |" in lines
-    assert json.loads(versus.as_json([one], {"cores": 2}))["results"][0]["theirs"] == [5, 10, 90]
+    assert json.loads(versus.as_json([one], {"cores": 2}))["results"][0]["theirs"] == theirs
 
 
 def test_random_models_are_files_that_load(versus: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

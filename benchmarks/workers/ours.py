@@ -20,13 +20,17 @@ class Worker:
         """Return name and version."""
         return f"pyllama3 {__version__}"
 
+    def modes(self) -> list[str]:
+        """Return the ways to compute that are to be compared: the usual one."""
+        return ["default"]
+
     def load(self, path: str, context: int, threads: int) -> None:
         """Load a model, instead of the one before."""
         self._sessions: dict[int, Session] = {}
         self._model = EngineModel(load_engine("c"), load_weights(path), threads=threads)
         self._context = context
 
-    def fill(self, tokens: int, threads: int) -> None:
+    def fill(self, mode: str, tokens: int, threads: int) -> None:
         """Make the sequence that long."""
         if threads not in self._sessions:
             self._sessions[threads] = Session(self._model, context=self._context, threads=threads)
@@ -35,14 +39,14 @@ class Worker:
             session.feed(self._tokens(tokens - session.position))
         session.rewind(tokens)
 
-    def read(self, tokens: int, threads: int) -> float:
+    def read(self, mode: str, tokens: int, threads: int) -> float:
         """Return the seconds that a prompt takes."""
         ids = self._tokens(tokens)
         started = time.perf_counter()
         self._sessions[threads].feed(ids)
         return time.perf_counter() - started
 
-    def generate(self, tokens: int, threads: int) -> float:
+    def generate(self, mode: str, tokens: int, threads: int) -> float:
         """Return the seconds that so many single tokens take."""
         session, ids = self._sessions[threads], self._tokens(tokens)
         started = time.perf_counter()
