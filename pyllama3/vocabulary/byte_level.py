@@ -116,9 +116,8 @@ def merges_by_id(tokens: Sequence[bytes], literal: frozenset[int]) -> Iterator[s
 
     The order is that of Llama 3's list, which Hugging Face made from the ids.
     """
-    ids = {token: id for id, token in enumerate(tokens) if id not in literal}
-    for token in ids:
-        splits = ((ids.get(token[:cut]), ids.get(token[cut:])) for cut in range(1, len(token)))
-        pairs = sorted((left, right) for left, right in splits if left is not None and right is not None)
-        for left, right in pairs:
-            yield f"{spell(tokens[left])} {spell(tokens[right])}"
+    ids = {spell(token): id for id, token in enumerate(tokens) if id not in literal}
+    for name in ids:
+        lefts = [name[:cut] for cut in range(1, len(name)) if name[:cut] in ids and name[cut:] in ids]
+        for left in sorted(lefts, key=ids.__getitem__):
+            yield f"{left} {name[len(left) :]}"
