@@ -14,7 +14,6 @@ from .backends import Engine
 from .config import ModelConfig
 from .errors import ContextError, OptionError, WeightsError
 from .weights import Tensor, TensorType, Weights
-from .weights.mapping import release
 
 CacheType = Literal["f32", "f16", "int8"]
 CACHE_TYPES = get_args(CacheType)
@@ -94,9 +93,10 @@ class EngineModel:
         layer = int(parts[1]) if parts[0] == "blk" else 0
         target = self.native.get_tensor(engine.TensorId[parts[-2].upper()], layer)
         rows, cols = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
-        floats = engine.view(tensor.data, "float32") if tensor.type == TensorType.F32 else None
-        halves = engine.view(tensor.data, "int16") if tensor.type in (TensorType.F16, TensorType.BF16) else None
-        blocks = engine.view(tensor.data, "uint8") if floats is None and halves is None else None
+        data = tensor.data
+        floats = engine.view(data, "float32") if tensor.type == TensorType.F32 else None
+        halves = engine.view(data, "int16") if tensor.type in (TensorType.F16, TensorType.BF16) else None
+        blocks = engine.view(data, "uint8") if floats is None and halves is None else None
         target.set(engine.TensorType(int(tensor.type)), rows, cols, floats, halves, blocks)
         words = target.get_words_length(not self.quantizes)
         if engine.packs and parts[-2] != "token_embd" and words > 0:
@@ -107,16 +107,16 @@ class EngineModel:
                 engine.empty("int16", minimums) if minimums > 0 else None,
                 self.threads,
             )
-            release(tensor.data)
+            tensor.release()
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Digest that tells models apart: of the hyper-parameters, and of both ends of each tensor."""
         digest = hashlib.blake2b(repr(self.config).encode(), digest_size=16)
         for name, tensor in sorted(self._weights.tensors.items()):
-            data = tensor.data.reshape(-1).view(np.uint8)
             digest.update(f"{name} {tensor.type} {tensor.shape}".encode())
-            digest.update(data[:4096].tobytes() + data[-4096:].tobytes())
+            for part in tensor.parts:
+                digest.update(part[:4096].tobytes() + part[-4096:].tobytes())
         return digest.hexdigest()
 
 

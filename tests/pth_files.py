@@ -69,10 +69,23 @@ def write_archive(path: Path, files: Mapping[str, bytes], *, compression: int = 
     return path
 
 
-def write_pth(path: Path, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Path:
-    """Write each array as a storage of its own; those of uint16 are the bits of bfloat16."""
+def write_pth(path: Path, arrays: Mapping[str, npt.NDArray[np.generic]], *, checksum: int | None = None) -> Path:
+    """Write each array as a storage of its own, with its checksum or a given one; uint16 are the bits of bfloat16."""
     tensors, files = {}, {}
     for number, (name, array) in enumerate(arrays.items()):
         tensors[name] = Stored(str(number), array.size, array.shape, array.dtype.name)
         files[f"data/{number}"] = array.tobytes()
-    return write_archive(path, {"data.pkl": pickled(tensors), "byteorder": b"little", **files, "version": b"3\n"})
+    write_archive(path, {"data.pkl": pickled(tensors), "byteorder": b"little", **files, "version": b"3\n"})
+    if checksum is not None:
+        _set_checksums(path, checksum)
+    return path
+
+
+def _set_checksums(path: Path, checksum: int) -> None:
+    """Replace the CRC-32 of every file in the central directory of a zip archive."""
+    content = bytearray(path.read_bytes())
+    position = struct.unpack_from("<I", content, len(content) - 6)[0]  # from the end record, which has no comment
+    while content[position : position + 4] == b"PK\x01\x02":
+        struct.pack_into("<I", content, position + 16, checksum)
+        position += 46 + sum(struct.unpack_from("<3H", content, position + 28))
+    path.write_bytes(content)

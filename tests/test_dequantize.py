@@ -27,7 +27,7 @@ def test_types_have_the_ids_and_sizes_of_ggml(type: TensorType) -> None:
 @pytest.mark.parametrize(("rows", "blocks"), [(1, 1), (5, 3), (300, 1)])
 def test_dequantize_equals_gguf_on_any_bytes(type: TensorType, rows: int, blocks: int) -> None:
     data = any_blocks(type, rows * blocks).reshape(rows, -1)
-    result = Tensor("t", type, (rows, blocks * type.block_size), data.reshape(-1)).dequantize()
+    result = Tensor("t", type, (rows, blocks * type.block_size), (data.reshape(-1),)).dequantize()
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, gguf.dequantize(data, ggml(type)))
 

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from engines import built_engine
 from gguf import GGMLQuantizationType
+from pth_files import write_pth
 from tiny_models import random_tensors, tiny_config, write_gguf
 
 from pyllama3.bench.memory import peak_memory, reset_peak
 from pyllama3.session import EngineModel, Session
-from pyllama3.weights import load_weights
+from pyllama3.weights import Tensor, TensorType, load_weights
 from pyllama3.weights.mapping import map_file, release
+from pyllama3.weights.pth import read_pth
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/smaps")
 
@@ -59,6 +61,14 @@ def test_a_cache_takes_memory_as_it_is_filled(tmp_path: Path) -> None:
     session = Session(model, context=config.context)  # 128 MB of cache
     session.feed([1, 2, 3])
     assert peak_memory() - before < 4 << 20
+
+
+def test_shards_are_released_when_they_have_been_put_together(tmp_path: Path) -> None:
+    arrays = {"x": np.random.default_rng(1).integers(0, 256, (256, 8192), np.uint16)}
+    parts = tuple(read_pth(write_pth(tmp_path / f"{n}.pth", arrays))["x"].data for n in range(2))
+    tensor = Tensor("x", TensorType.BF16, (512, 8192), parts)
+    assert tensor.data.nbytes == 2 * arrays["x"].nbytes
+    assert resident(tmp_path) < 0.1 * arrays["x"].nbytes
 
 
 def test_packed_weights_are_not_kept_twice(tmp_path: Path) -> None:

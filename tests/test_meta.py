@@ -121,6 +121,15 @@ def test_shards_are_put_together_along_the_right_axis() -> None:
     )
 
 
+def test_shards_are_put_together_only_when_they_are_used() -> None:
+    for tensor in load_weights(CHECKPOINTS / TWO).tensors.values():
+        is_matrix = len(tensor.shape) == 2
+        assert len(tensor.parts) == (2 if is_matrix else 1)
+        assert all(is_mapped(part) == is_matrix for part in tensor.parts)
+        assert tensor.data.nbytes == tensor.nbytes
+        assert not tensor.data.flags.writeable
+
+
 def test_one_shard_is_not_copied() -> None:
     tensors = load_weights(CHECKPOINTS / ONE).tensors
     assert len(tensors) == 21
@@ -135,12 +144,16 @@ def test_a_file_stands_for_its_directory(directory: Path) -> None:
 
 
 def test_an_output_tied_to_the_embedding(directory: Path, tmp_path: Path) -> None:
-    """torch stores a tensor under two names once; two equal ones stay two."""
+    """torch stores a tensor under two names once; two equal ones are one by their checksums, if there are any."""
     path = directory / "consolidated.00.pth"
     arrays = {name: t.data.view(np.float16).reshape(t.shape) for name, t in read_pth(path).items()}
     rewrite(directory, {"output.weight": arrays["tok_embeddings.weight"]})
+    assert "output.weight" not in load_weights(directory).tensors
+    write_pth(path, arrays | {"output.weight": arrays["tok_embeddings.weight"]}, checksum=0)
     weights = load_weights(directory)
     np.testing.assert_array_equal(weights.tensors["output.weight"].data, weights.tensors["token_embd.weight"].data)
+    write_pth(path, arrays, checksum=7)
+    assert "output.weight" in load_weights(directory).tensors
     stored, files = {}, {}
     for number, (name, array) in enumerate(arrays.items()):
         stored[name] = Stored(str(number), array.size, array.shape, "float16")
@@ -205,6 +218,12 @@ def test_bad_shards(directory: Path) -> None:
     (two / "consolidated.03.pth").unlink()
     rewrite(two, {"norm.weight": None}, "consolidated.01.pth")
     assert "tensor 'token_embd.weight' is not in all shards with the same type and shape" in failure(two)
+    for odd in ({"x": np.ones((2, 2), np.float16)}, {"x": np.float16(1).reshape(())}):
+        rewrite(directory, odd)
+        for n in range(2):
+            shutil.copy(directory / "consolidated.00.pth", two / f"consolidated.0{n}.pth")
+        assert "tensor 'token_embd.weight' has shape" in failure(two)
+    rewrite(directory, {"x": None})
     shutil.copy(directory / "consolidated.00.pth", two)
     rewrite(directory, {"norm.weight": None})
     shutil.copy(directory / "consolidated.00.pth", two / "consolidated.01.pth")

@@ -128,7 +128,7 @@ def random_tensors(config: ModelConfig, mixture: str, tied: bool) -> Iterator[Te
             data.view(np.float32)[:] = 1
         else:
             _fill(random, type, data, 1 / math.sqrt(shape[-1]))
-        yield Tensor(name, type, shape, data)
+        yield Tensor(name, type, shape, (data,))
 
 
 def _allocate(name: str, size: int) -> NDArray[np.uint8]:

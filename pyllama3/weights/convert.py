@@ -19,7 +19,6 @@ from ..vocabulary import gguf_metadata
 from .gguf_llama import ROPE_FREQS, SCALING, load_gguf
 from .gguf_writer import OutputTensor, gguf_size, write_gguf
 from .layout import OUTPUT
-from .mapping import release
 from .mixtures import Mixture
 from .quantize import quantize
 from .tensor import Tensor, Weights
@@ -146,7 +145,7 @@ def _converted(weights: Weights, tensor: Tensor, type: TensorType) -> Iterator[B
         if not np.abs(values).max() <= limit:  # true for NaN, too
             raise WeightsError(f"{weights.path}: tensor {tensor.name!r} has numbers that are not finite in {type.name}")
         yield quantize(type, values)
-    release(tensor.data)
+    tensor.release()
 
 
 def _runs(tensor: Tensor, order: NDArray[np.intp] | None) -> Iterator[Bytes]:

@@ -218,7 +218,7 @@ def _read_tensors(reader: _Reader, count: int, alignment: int) -> dict[str, Tens
         if offset + size > len(data):
             end = data_start + offset + size
             raise WeightsError(f"{reader.path}: tensor {name!r} ends at byte {end}, file has {reader.size}: truncated?")
-        tensors[name] = Tensor(name, type, shape, data[offset : offset + size])
+        tensors[name] = Tensor(name, type, shape, (data[offset : offset + size],))
     return tensors
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -60,7 +61,7 @@ def load_huggingface(path: Path) -> Weights:
     for name, tensor in _read_tensors(path, directory).items():
         if not name.endswith(_INVERSE_FREQUENCIES):
             gguf_name = _gguf_name(name)
-            tensors[gguf_name] = Tensor(gguf_name, tensor.type, tensor.shape, tensor.data)
+            tensors[gguf_name] = replace(tensor, name=gguf_name)
     if keys.flag("tie_word_embeddings", False):
         tensors.pop(OUTPUT, None)
     elif OUTPUT not in tensors:

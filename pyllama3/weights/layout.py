@@ -67,4 +67,4 @@ def _as_f32(tensor: Tensor) -> Tensor:
         return tensor
     data = tensor.dequantize().view(np.uint8)
     data.flags.writeable = False
-    return Tensor(tensor.name, TensorType.F32, tensor.shape, data)
+    return Tensor(tensor.name, TensorType.F32, tensor.shape, (data,))

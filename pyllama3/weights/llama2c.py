@@ -117,7 +117,7 @@ def _cut(
         for name, shape in shapes.items():
             if name.split(".")[-2] == part:
                 size = math.prod(shape) * type.block_bytes
-                yield name, Tensor(name, type, shape, data[position : position + size])
+                yield name, Tensor(name, type, shape, (data[position : position + size],))
                 position += size
 
 

@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from ..config import ModelConfig, RopeStyle
 from ..errors import TokenizerError, WeightsError
 from ..vocabulary import Vocabulary, read_tokenizer_model
@@ -38,7 +36,7 @@ _LAYER_NAMES = {
 _LAYER = re.compile(r"layers\.(\d+)\.(.+)\.weight")
 _FREQUENCIES = "rope.freqs"
 """A buffer in some files; it follows from the parameters."""
-_ROW_PARALLEL = ("attn_output", "ffn_down")
+_ROW_PARALLEL = ("attn_output.weight", "ffn_down.weight")
 """Matrices whose columns are spread over the shards; of all other matrices it is the rows, of norms each has a copy
 (meta-llama/llama-models, models/llama3/model.py: RowParallelLinear, ColumnParallelLinear, VocabParallelEmbedding)."""
 
@@ -52,7 +50,7 @@ _FACTOR_32 = {(2048, 16), (3072, 28)}
 def load_meta(path: Path) -> Weights:
     """Map the weights of a directory (or of the directory of a consolidated.NN.pth) and check that they are a Llama 3.
 
-    Those of one shard are used where they are; matrices spread over several shards are put together in memory.
+    Matrices spread over several shards are put together when their data is asked for, one at a time.
 
     Raises:
         OSError: a file cannot be opened or mapped.
@@ -95,7 +93,7 @@ def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         gguf_name = _NAMES.get(name.removesuffix(".weight"), name)
         if match and match[2] in _LAYER_NAMES:
             gguf_name = f"blk.{int(match[1])}.{_LAYER_NAMES[match[2]]}.weight"
-        renamed[gguf_name] = Tensor(gguf_name, tensor.type, tensor.shape, tensor.data)
+        renamed[gguf_name] = replace(tensor, name=gguf_name)
     return renamed
 
 
@@ -105,7 +103,7 @@ def _merged(directory: Path, shards: Sequence[Mapping[str, Tensor]]) -> dict[str
         parts = [shard[name] for shard in shards if name in shard]
         if len(parts) < len(shards) or any((p.type, p.shape) != (first.type, first.shape) for p in parts):
             raise WeightsError(f"{directory}: tensor {name!r} is not in all shards with the same type and shape")
-        merged[name] = first if len(first.shape) == 1 else _concatenated(name, parts)
+        merged[name] = first if len(first.shape) < 2 else _spread(name, parts)
     for shard in shards:
         for name in shard:
             if name not in merged:
@@ -113,22 +111,19 @@ def _merged(directory: Path, shards: Sequence[Mapping[str, Tensor]]) -> dict[str
     return merged
 
 
-def _concatenated(name: str, parts: Sequence[Tensor]) -> Tensor:
-    """Put matrices beside each other (their columns) if they are row-parallel, else below each other."""
+def _spread(name: str, parts: Sequence[Tensor]) -> Tensor:
+    """Return the matrix whose rows, or if it is row-parallel its columns, are those of its parts."""
     rows, columns = parts[0].shape[0], parts[0].shape[1:]
-    if name.split(".")[-2] in _ROW_PARALLEL:
-        shape = (rows, len(parts) * columns[0], *columns[1:])
-        data = np.concatenate([part.data.reshape(rows, -1) for part in parts], axis=1).reshape(-1)
-    else:
-        shape = (len(parts) * rows, *columns)
-        data = np.concatenate([part.data for part in parts])
-    data.flags.writeable = False
-    return Tensor(name, parts[0].type, shape, data)
+    by_columns = name.endswith(_ROW_PARALLEL)
+    shape = (rows, len(parts) * columns[0], *columns[1:]) if by_columns else (len(parts) * rows, *columns)
+    data = tuple(part.parts[0] for part in parts)
+    return Tensor(name, parts[0].type, shape, data, is_split_by_columns=by_columns)
 
 
 def _share_memory(a: Tensor, b: Tensor) -> bool:
-    """Tell whether two tensors are one, as `torch.save` stores an output matrix that is tied to the embedding."""
-    return a.type == b.type and a.data.ctypes.data == b.data.ctypes.data
+    """Tell whether two tensors are one, as `read_pth` gives an output matrix that is tied to the embedding."""
+    pairs = zip(a.parts, b.parts, strict=True)
+    return a.type == b.type and all(x.ctypes.data == y.ctypes.data for x, y in pairs)
 
 
 def _read_config(keys: Keys, name: str, rows: int) -> ModelConfig:

@@ -48,7 +48,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     entries = {name: _read_entry(path, name, entry) for name, entry in header.items()}
     _check_offsets(path, {name: offsets for name, (_, _, offsets) in entries.items()}, len(data))
     return {
-        name: Tensor(name, type, shape, aligned(data[begin:end], type))
+        name: Tensor(name, type, shape, (aligned(data[begin:end], type),))
         for name, (type, shape, (begin, end)) in entries.items()
     }
 

@@ -13,22 +13,44 @@ from numpy.typing import NDArray
 
 from ..config import ModelConfig
 from ..vocabulary import Vocabulary
+from .mapping import release
 from .types import TensorType, dequantize
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor as it is stored: `shape` is (rows, columns) or (n,), `data` its bytes, a read-only view of the file."""
+    """A tensor as it is stored: `shape` is (rows, columns) or (n,), `parts` its bytes, read-only views of the files.
+
+    There are several parts if it is spread over several files: each has some of the rows, or with `is_split_by_columns`
+    some of the columns of each row.
+    """
 
     name: str
     type: TensorType
     shape: tuple[int, ...]
-    data: NDArray[np.uint8]
+    parts: tuple[NDArray[np.uint8], ...]
+    is_split_by_columns: bool = False
 
     @property
     def nbytes(self) -> int:
         """Size of the stored data in bytes."""
-        return self.data.nbytes
+        return sum(part.nbytes for part in self.parts)
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """All bytes, row after row: the only part itself, or a new copy of several, whose memory is then released."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        runs = self.shape[0] if self.is_split_by_columns else 1
+        data = np.concatenate([part.reshape(runs, -1) for part in self.parts], axis=1).reshape(-1)
+        data.flags.writeable = False
+        self.release()
+        return data
+
+    def release(self) -> None:
+        """Free the memory of the parts; when they are read again, they come back from the files."""
+        for part in self.parts:
+            release(part)
 
     def dequantize(self) -> NDArray[np.float32]:
         """Widen to a new float32 array of `shape`."""
