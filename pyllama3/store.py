@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from .errors import StoreError
+from .parts import part_names
 
 # the module of downloads takes 20 ms to import: a model that is there already does not wait for it
 if TYPE_CHECKING:
@@ -205,10 +206,10 @@ def size_of(directory: Path) -> int:
 def pull_from_hub(ref: str) -> Found:
     """Return the file that `hf:org/repo[:file]` names; without `file`, the only .gguf of the repository.
 
-    The hub's library downloads, resumes and caches.
+    Of a split model all parts are downloaded. The hub's library downloads, resumes and caches.
 
     Raises:
-        StoreError: the library is missing or fails, or the repository has not exactly one .gguf.
+        StoreError: the library is missing or fails, or the repository has not exactly one .gguf, whole or split.
     """
     repository, _, name = ref.removeprefix("hf:").partition(":")
     if not re.fullmatch(r"[^/\s]+/[^/\s]+", repository):
@@ -219,12 +220,14 @@ def pull_from_hub(ref: str) -> Found:
         raise StoreError(f"{ref}: needs the package huggingface_hub; pip install 'pyllama3[hf]'") from error
     try:
         if not name:
-            files = sorted(file for file in huggingface_hub.list_repo_files(repository) if file.endswith(".gguf"))
+            listed = [file for file in huggingface_hub.list_repo_files(repository) if file.endswith(".gguf")]
+            files = sorted({part_names(file)[0] for file in listed})
             if len(files) != 1:
                 choices = f"choose one with {ref}:FILE: {', '.join(files)}" if files else "it has no .gguf file"
                 raise StoreError(f"{ref}: {choices}")
             name = files[0]
-        return Found(Path(huggingface_hub.hf_hub_download(repository, name)), f"the hub: {repository}:{name}")
+        paths = [Path(huggingface_hub.hf_hub_download(repository, part)) for part in part_names(name)]
+        return Found(paths[0], f"the hub: {repository}:{name}")
     except StoreError:
         raise
     except Exception as error:  # its errors have no common base, and change with the HTTP library that it uses
@@ -235,6 +238,8 @@ def pull_from_hub(ref: str) -> Found:
 def pull_url(ref: str, progress: Progress | None = None) -> Found:
     """Return the file of an https URL from the cache or from its server; `#sha256=...` at its end is checked.
 
+    Of a split model all parts are downloaded, from the folder of the one that the URL names.
+
     Raises:
         StoreError: the URL is not understood, or the download fails.
     """
@@ -242,12 +247,20 @@ def pull_url(ref: str, progress: Progress | None = None) -> Found:
     sha256 = fragment.removeprefix("sha256=") or None
     if fragment and not re.fullmatch(r"sha256=[0-9a-fA-F]{64}", fragment):
         raise StoreError(f"{ref}: after # only sha256=<64 hexadecimal digits> is allowed")
-    name = re.sub(r"[^\w.+-]", "_", unquote(url.partition("?")[0].rpartition("/")[2]))
+    address, question_mark, query = url.partition("?")
+    folder, slash, name = address.rpartition("/")
+    names = part_names(name)
+    if sha256 and len(names) > 1:
+        raise StoreError(f"{ref}: one of {len(names)} parts; #sha256= is allowed for models in one file only")
+    urls = [f"{folder}{slash}{part}{question_mark}{query}" for part in names]
     # Two servers may have a file of the same name; and a file that was not checked must not pass for one that was.
-    target = cache_dir() / f"{hashlib.sha256(ref.encode()).hexdigest()[:12]}-{name or 'model'}"
-    if target.exists():
-        return Found(target, "the cache")
+    prefix = hashlib.sha256((urls[0] + ref[len(url) :]).encode()).hexdigest()[:12]
+    safe_names = [re.sub(r"[^\w.+-]", "_", unquote(part)) for part in names]
+    targets = [cache_dir() / f"{prefix}-{part or 'model'}" for part in safe_names]
+    if all(target.exists() for target in targets):
+        return Found(targets[0], "the cache")
     from .download import download
 
-    download(url, target, sha256=sha256, progress=progress)
-    return Found(target, url)
+    for part_url, target in zip(urls, targets, strict=True):
+        download(part_url, target, sha256=sha256, progress=progress)
+    return Found(targets[0], url)

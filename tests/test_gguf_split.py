@@ -11,6 +11,7 @@ import pytest
 from gguf_files import llama_metadata, llama_tensors, write_gguf, write_llama
 
 from pyllama3.errors import WeightsError
+from pyllama3.parts import part_names
 from pyllama3.weights import load_weights
 
 
@@ -32,6 +33,18 @@ def parts(tmp_path: Path) -> list[Path]:
     paths = sorted(tmp_path.glob("m-*.gguf"))
     assert [path.name for path in paths] == [f"m-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
     return paths
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a/m-00002-of-00002.gguf", ["a/m-00001-of-00002.gguf", "a/m-00002-of-00002.gguf"]),
+        ("m-00001-of-00001.gguf", ["m-00001-of-00001.gguf"]),
+        *((name, [name]) for name in ("m-00003-of-00002.gguf", "m-00000-of-00002.gguf", "m-1-of-2.gguf", "m.gguf", "")),
+    ],
+)
+def test_names_of_parts(name: str, expected: list[str]) -> None:
+    assert part_names(name) == expected
 
 
 def failure(path: Path) -> str:
@@ -66,6 +79,11 @@ def test_a_missing_part_is_named(parts: list[Path]) -> None:
     assert failure(parts[0]) == f"{parts[0]}: one of 3 parts, of which {parts[1].name} is missing beside it"
     parts[0].unlink()
     assert f"of which {parts[0].name} and 1 more is missing" in failure(parts[2])
+
+
+def test_a_count_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "m.gguf", llama_metadata() | {"split.count": [2, 2]}, llama_tensors())
+    assert failure(path) == f"{path}: split.count is [2, 2]; a part must be named like m-00001-of-00003.gguf"
 
 
 def test_a_renamed_part_is_refused(parts: list[Path]) -> None:

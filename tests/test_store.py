@@ -23,6 +23,7 @@ import pytest
 from pyllama3 import download as download_module
 from pyllama3 import store
 from pyllama3.errors import StoreError
+from pyllama3.parts import part_names
 from pyllama3.store import PackagedFile, cache_dir, find_model, pull
 
 CONTENT = random.Random(1).randbytes(3_000_000)
@@ -36,6 +37,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = CONTENT
+        self.paths = {"/model.gguf"}  # which of all have that content
         self.etag: str | None = '"v1"'
         self.redirect: str | None = None
         self.break_off: int | None = None  # bytes after which the connection is closed
@@ -62,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", server.redirect)
             self.end_headers()
             return
-        if self.path != "/model.gguf":
+        if self.path not in server.paths:
             self.send_error(404)
             return
         start = 0
@@ -130,6 +132,35 @@ def test_url_is_downloaded_once(server: Server, cache: Path) -> None:
     again = pull(server.url)
     assert (again.path, again.origin) == (found.path, "the cache")
     assert len(server.ranges) == 1
+
+
+PART_NAMES = [f"m-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("named", [0, 1])
+def test_all_parts_of_a_split_model_are_downloaded(server: Server, cache: Path, named: int) -> None:
+    """They are asked for with the query of the one that was named, and lie beside each other whichever that was."""
+    server.paths = {f"/a%20b/{name}?x=1" for name in PART_NAMES}
+    url = server.url.replace("model.gguf", f"a%20b/{PART_NAMES[named]}?x=1")
+    found = pull(url)
+    assert found.path.name.endswith(PART_NAMES[0])
+    assert names(cache) == set(PART_NAMES)
+    assert all(path.read_bytes() == CONTENT for path in cache.glob("*.gguf"))
+    assert part_names(found.path.name) == sorted(path.name for path in cache.glob("*.gguf"))
+    again = pull(url.replace(PART_NAMES[named], PART_NAMES[2]))
+    assert (again.path, again.origin, len(server.ranges)) == (found.path, "the cache", 3)
+
+
+def test_a_split_model_of_which_a_part_is_missing(server: Server, cache: Path) -> None:
+    server.paths = {f"/{name}" for name in PART_NAMES[:2]}
+    url = server.url.replace("model.gguf", PART_NAMES[0])
+    with pytest.raises(StoreError, match=r"m-00003-of-00003.gguf: the server answers 404 Not Found$"):
+        pull(url)
+    server.paths.add(f"/{PART_NAMES[2]}")
+    pull(url)
+    assert len(server.ranges) == 4  # the other parts were kept
+    with pytest.raises(StoreError, match=r"one of 3 parts; #sha256= is allowed for models in one file only$"):
+        pull(f"{url}#sha256={'0' * 64}")
 
 
 def test_interrupted_download_resumes(server: Server, cache: Path) -> None:
@@ -393,6 +424,7 @@ class Hub(types.ModuleType):
     def __init__(self, files: list[str], error: Exception | None = None) -> None:
         super().__init__("huggingface_hub")
         self.files, self.error = files, error
+        self.downloaded: list[str] = []
 
     def list_repo_files(self, repository: str) -> list[str]:
         assert repository == "org/repo"
@@ -401,6 +433,7 @@ class Hub(types.ModuleType):
     def hf_hub_download(self, repository: str, name: str) -> str:
         if self.error:
             raise self.error
+        self.downloaded.append(name)
         return f"/hub/{repository}/{name}"
 
 
@@ -408,6 +441,15 @@ class Hub(types.ModuleType):
 def test_hub_file(ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub(["README.md", "sub/b.gguf"]))
     assert find_model(ref) == Path("/hub/org/repo/sub/b.gguf")
+
+
+@pytest.mark.parametrize("ref", ["hf:org/repo:q4/m-00002-of-00003.gguf", "hf:org/repo"])
+def test_all_parts_of_a_split_hub_model_are_downloaded(ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [f"q4/{name}" for name in PART_NAMES]
+    hub = Hub(files)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert find_model(ref) == Path("/hub/org/repo/q4", PART_NAMES[0])
+    assert hub.downloaded == files
 
 
 @pytest.mark.parametrize(

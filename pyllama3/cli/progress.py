@@ -33,6 +33,7 @@ def progress_bar(title: str) -> Iterator[Progress]:
                 bar = click.progressbar(length=total or 0, file=sys.stderr, show_pos=False)
                 bar.__enter__()
         if bar is not None:
+            bar.length = total or 0  # each file of several has its own
             bar.update(done - bar.pos)
 
     try:

@@ -1,15 +1,14 @@
-"""Models split over several GGUF files, as llama.cpp's gguf-split writes and names them: m-00001-of-00003.gguf."""
+"""Models split over several GGUF files, as llama.cpp's gguf-split writes them."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsError
+from ..parts import part_names
 from .gguf import GgufFile, read_gguf
 
-_PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 _NUMBER, _COUNT, _TENSORS = "split.no", "split.count", "split.tensors.count"
 
 
@@ -40,10 +39,9 @@ def read_gguf_parts(path: Path) -> GgufFile:
 
 
 def _find_parts(path: Path, count: Any) -> list[Path]:
-    match = _PART.fullmatch(path.name)
-    if match is None or type(count) is not int or int(match["count"]) != count:
-        raise WeightsError(f"{path}: {_COUNT} is {count!r}; a part must be named like m-00001-of-{count:05}.gguf")
-    paths = [path.with_name(f"{match['stem']}-{number:05}-of-{count:05}.gguf") for number in range(1, count + 1)]
+    paths = [path.with_name(name) for name in part_names(path.name)]
+    if len(paths) != count:
+        raise WeightsError(f"{path}: {_COUNT} is {count!r:.40}; a part must be named like m-00001-of-00003.gguf")
     missing = [part.name for part in paths if not part.is_file()]
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

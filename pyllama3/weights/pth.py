@@ -28,7 +28,8 @@ _COMPARED = 1 << 16
 def read_pth(path: Path) -> dict[str, Tensor]:
     """Map a file of `torch.save` which holds a dictionary of tensors; these are views of the mapping.
 
-    Tensors with the same bytes are views of the same place. Only tensors that are not stored row after row, or at an odd address, are copied.
+    Tensors with the same bytes are views of the same place. Only tensors that are not stored row after row, or at an
+    odd address, are copied.
 
     Raises:
         OSError: the file cannot be opened or mapped.
