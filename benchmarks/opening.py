@@ -82,7 +82,9 @@ def make_huggingface(directory: Path) -> None:
     merges = [merge.split(" ") for merge in metadata["tokenizer.ggml.merges"]]
     tokenizer = json.loads((small / "tokenizer.json").read_text("utf-8"))
     tokenizer["model"] |= {"vocab": {name: id for id, name in enumerate(names)}, "merges": merges}
-    tokenizer["added_tokens"] = [{"id": id, "content": name, "special": True} for name, id in vocabulary.special.items()]
+    tokenizer["added_tokens"] = [
+        {"id": id, "content": name, "special": True} for name, id in vocabulary.special.items()
+    ]
     (directory / "tokenizer.json").write_text(json.dumps(tokenizer, indent=2, ensure_ascii=False), "utf-8")
 
 
@@ -122,7 +124,9 @@ def main(models: tuple[str, ...], rounds: int) -> None:
     """Print medians for MODELS, by default for one in each layout."""
     for model in models or [str(make(name)) for name in ("gguf", "huggingface", "meta")]:
         command = [sys.executable, "-c", WORKER, model]
-        results = [json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout) for _ in range(rounds)]
+        results = [
+            json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout) for _ in range(rounds)
+        ]
         click.echo(model)
         for n, step in enumerate(STEPS):
             wall, cpu = (
