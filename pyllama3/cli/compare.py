@@ -29,7 +29,7 @@ DEFAULT_PROMPT = "The capital of France is"
 )
 @click.option("--build", "builds", multiple=True, metavar="DIR", help="Also the backends in another build folder.")
 @click.option("--tokens", metavar="IDS", help="Token ids such as 1,5,9 instead of a prompt.")
-@click.option("--bisect", is_flag=True, help="Name the operation that is out of tolerance; for two models show all.")
+@click.option("--bisect", is_flag=True, help="Look into layers and name the operation that is out of tolerance.")
 @click.option(
     "--exact/--fast", default=True, show_default=True, help="Compute in single precision, or as by default elsewhere."
 )
@@ -61,7 +61,6 @@ def command(
     from ..compare.comparison import compare
     from ..compare.loading import encode, load_subjects
     from ..compare.report import as_table, to_json
-    from ..compare.tolerances import EXACT, FAST
     from .progress import download_progress
 
     models = models or (DEFAULT_MODEL,)
@@ -78,7 +77,6 @@ def command(
     comparison = compare(
         subjects,
         ids,
-        tolerance=EXACT if exact else FAST,
         bisect=bisect,
         say=lambda line: click.echo(line, err=True),
     )

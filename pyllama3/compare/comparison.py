@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -28,34 +29,33 @@ class Examination:
     agreement: Agreement
     operations: list[Operation]
     """Those that were looked into."""
-    tolerance: Tolerance | None
-    """None between different models, which are not expected to agree."""
+    allowed: float | None
+    """Largest NMSE of a row of a stage; None between different models, which are not expected to agree."""
     base_operations: list[Operation]
     """Those of the base, if none of the subject is to blame and the base is an engine, too."""
 
     @property
     def first_out(self) -> Stage | None:
         """The first stage out of tolerance."""
-        if self.tolerance is None:
+        allowed = self.allowed
+        if allowed is None:
             return None
-        allowed = self.tolerance.stage
         return next((stage for stage, found in self.stages.items() if not found.worst_nmse <= allowed), None)
 
     @property
     def culprit(self) -> Operation | None:
         """The first operation of the subject out of tolerance among those that were looked into."""
-        return self._first_out(self.operations)
+        return next((operation for operation in self.operations if operation.is_out), None)
 
     @property
     def base_culprit(self) -> Operation | None:
         """The same of the base."""
-        return self._first_out(self.base_operations)
+        return next((operation for operation in self.base_operations if operation.is_out), None)
 
-    def _first_out(self, operations: list[Operation]) -> Operation | None:
-        if self.tolerance is None:
-            return None
-        allowed = self.tolerance.operation
-        return next((found for found in operations if not found.difference.worst_nmse <= allowed), None)
+    @property
+    def agrees(self) -> bool:
+        """Whether no stage and no operation that was looked into is out of tolerance."""
+        return self.first_out is None and self.culprit is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +70,20 @@ class Comparison:
     @property
     def agrees(self) -> bool:
         """Whether no subject leaves its tolerance."""
-        return all(found.first_out is None for found in self.examinations)
+        return all(found.agrees for found in self.examinations)
 
 
 def compare(
     subjects: Sequence[Subject],
     ids: Sequence[int],
     *,
-    tolerance: Tolerance,
     bisect: bool = False,
     say: Say = lambda line: None,
 ) -> Comparison:
-    """Run tokens through all subjects; `bisect` looks into the first layer that is out of tolerance.
+    """Run tokens through all subjects; `bisect` looks for the first operation that is out of tolerance.
 
-    A subject with another model than the first has no tolerance, and `bisect` looks into all its layers.
+    It begins with the layer whose stage is, and goes on with those before it; without such a stage it looks into all.
+    So it does for a subject with another model than the first, which has no tolerance.
 
     Raises:
         OptionError: there are less than two subjects, too many tokens, tokens that are not in the vocabulary, or models
@@ -108,14 +108,17 @@ def compare(
             agreement=agreement(trace.stages[HEAD], expected.stages[HEAD]),
             operations=[],
             base_operations=[],
-            tolerance=tolerance if subject.weights is base.weights else None,
+            allowed=max(base.tolerance.stage, subject.tolerance.stage) if subject.weights is base.weights else None,
         )
         if bisect and isinstance(subject, EngineSubject):
             for stage in _suspects(found):
-                say(f"looking into {stage} of {subject.label}")
-                found.operations.extend(_examine(subject, judge, expected, ids, stage))
-                if found.first_out and not found.culprit and isinstance(base, EngineSubject):
-                    found.base_operations.extend(_examine(base, judge, expected, ids, stage))
+                say(f"looking into {stage.place} of {subject.label}")
+                tolerance = None if found.allowed is None else subject.tolerance
+                found.operations.extend(_examine(subject, judge, expected, ids, stage, tolerance))
+                if found.culprit:
+                    break
+            if found.first_out and not found.culprit and isinstance(base, EngineSubject):
+                found.base_operations.extend(_examine(base, judge, expected, ids, found.first_out, base.tolerance))
         examinations.append(found)
     return Comparison(ids=list(ids), base=base.label, base_seconds=expected.seconds, examinations=examinations)
 
@@ -138,18 +141,25 @@ def _check(subjects: Sequence[Subject], ids: Sequence[int]) -> None:
 
 
 def _suspects(found: Examination) -> list[Stage]:
-    """Return the stages to look into: of a layer, one stands for both."""
-    if found.tolerance is not None:
-        return [found.first_out] if found.first_out is not None else []
+    """Return the stages to look into, in this order: of a layer, one stands for both."""
     unique = {stage.layer: stage for stage in found.stages if stage.layer is not None}
-    return [EMBEDDING, *unique.values(), HEAD]
+    stages = [EMBEDDING, *unique.values(), HEAD]
+    first = found.first_out
+    if first is None:
+        return stages
+    return [first, *itertools.takewhile(lambda stage: stage.place != first.place, stages)]
 
 
 def _examine(
-    subject: EngineSubject, judge: ReferenceModel, trace: Trace, ids: Sequence[int], stage: Stage
+    subject: EngineSubject,
+    judge: ReferenceModel,
+    trace: Trace,
+    ids: Sequence[int],
+    stage: Stage,
+    tolerance: Tolerance | None,
 ) -> list[Operation]:
     if stage == EMBEDDING:
-        return examine_embedding(subject, judge, ids)
+        return examine_embedding(subject, judge, ids, tolerance)
     if stage.layer is None:
-        return examine_head(subject, judge, trace, ids)
-    return examine_layer(subject, judge, trace, ids, stage.layer)
+        return examine_head(subject, judge, trace, ids, tolerance)
+    return examine_layer(subject, judge, trace, ids, stage.layer, tolerance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from .subjects import (
     read,
     read_head,
 )
+from .tolerances import Tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,13 @@ class Operation:
     tensor: str | None
     """The weights it uses."""
     difference: Difference
+    allowed: float | None
+    """Largest NMSE of a row that is within tolerance; None between different models."""
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it is out of tolerance."""
+        return self.allowed is not None and not self.difference.worst_nmse <= self.allowed
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,16 @@ class _Step:
     tensor: str | None
     actual: Array
     expected: Array
+    is_product: bool = False
 
 
 def examine_layer(
-    subject: EngineSubject, judge: ReferenceModel, trace: Trace, ids: Sequence[int], layer: int
+    subject: EngineSubject,
+    judge: ReferenceModel,
+    trace: Trace,
+    ids: Sequence[int],
+    layer: int,
+    tolerance: Tolerance | None,
 ) -> list[Operation]:
     """Feed a layer of a subject with what `trace` has in front of both branches; return its operations in order."""
     probe = _LayerProbe(subject, judge, layer, len(ids))
@@ -60,19 +74,23 @@ def examine_layer(
         attention = probe.attention(trace.before(layer)[rows.start : rows.stop], rows)
         feed_forward = probe.feed_forward(trace.stages[Stage(ATTENTION, layer)][rows.start : rows.stop])
         parts.append([*attention, *feed_forward])
-    return _join(parts)
+    return _join(parts, tolerance)
 
 
-def examine_embedding(subject: EngineSubject, judge: ReferenceModel, ids: Sequence[int]) -> list[Operation]:
+def examine_embedding(
+    subject: EngineSubject, judge: ReferenceModel, ids: Sequence[int], tolerance: Tolerance | None
+) -> list[Operation]:
     """Return the operation that looks the tokens up."""
     state, rows = subject.new_state(len(ids)), len(ids)
     fill(state, ids, range(rows))
     state.native.embed(rows)
     x = read(state, "RESIDUAL", rows, judge.config.dim)
-    return _join([[_Step(EMBEDDING, "embedding", "token_embd.weight", x, judge.embed(ids))]])
+    return _join([[_Step(EMBEDDING, "embedding", "token_embd.weight", x, judge.embed(ids))]], tolerance)
 
 
-def examine_head(subject: EngineSubject, judge: ReferenceModel, trace: Trace, ids: Sequence[int]) -> list[Operation]:
+def examine_head(
+    subject: EngineSubject, judge: ReferenceModel, trace: Trace, ids: Sequence[int], tolerance: Tolerance | None
+) -> list[Operation]:
     """Feed the head of a subject with what `trace` has in front of it; return its operations in order."""
     state, config = subject.new_state(len(ids)), judge.config
     parts = []
@@ -88,13 +106,40 @@ def examine_head(subject: EngineSubject, judge: ReferenceModel, trace: Trace, id
         parts.append(
             [
                 _Step(HEAD, "norm", "output_norm.weight", normed, rms_norm(x, weight, config.norm_eps)),
-                _Step(HEAD, "output", judge.output_name, logits, normed @ judge.tensors[judge.output_name].T),
+                _product(subject, judge, HEAD, "output", judge.output_name, logits, normed),
             ]
         )
-    return _join(parts)
+    return _join(parts, tolerance)
 
 
-def _join(passes: list[list[_Step]]) -> list[Operation]:
+def _product(
+    subject: EngineSubject, judge: ReferenceModel, stage: Stage, name: str, tensor: str, actual: Array, x: Array
+) -> _Step:
+    """Return the step that multiplies vectors (T, columns) with a matrix.
+
+    Where the engine may have quantized the vectors, which depends on the type of the matrix and on the number of rows,
+    each number is expected to be the product of either the vectors or what 8 bits keep of them, whichever is nearer.
+    """
+    weight = judge.tensors[tensor]
+    expected = x @ weight.T
+    if subject.model.quantizes:
+        rounded = eight_bits(x) @ weight.T
+        expected = np.where(np.abs(actual - rounded) < np.abs(actual - expected), rounded, expected)
+    return _Step(stage, name, tensor, actual, expected, is_product=True)
+
+
+def eight_bits(x: Array) -> Array:
+    """Return vectors (..., columns) whose blocks of 32 are rounded to steps of 1/127 of their largest magnitude."""
+    if x.shape[-1] % 32:
+        return x
+    blocks = x.reshape(*x.shape[:-1], -1, 32)
+    step = np.abs(blocks).max(axis=-1, keepdims=True) / 127
+    step[step == 0] = 1
+    result: Array = (np.round(blocks / step) * step).reshape(x.shape)
+    return result
+
+
+def _join(passes: list[list[_Step]], tolerance: Tolerance | None) -> list[Operation]:
     """Return the operations over the rows of all passes."""
     return [
         Operation(
@@ -102,6 +147,7 @@ def _join(passes: list[list[_Step]]) -> list[Operation]:
             name=steps[0].name,
             tensor=steps[0].tensor,
             difference=difference(_stack([step.actual for step in steps]), _stack([step.expected for step in steps])),
+            allowed=tolerance.of(is_product=steps[0].is_product) if tolerance else None,
         )
         for steps in zip(*passes, strict=True)
     ]
@@ -149,16 +195,16 @@ class _LayerProbe:
         attention = self._read("ATTENTION", count, c.heads, c.head_dim)
         update = self._read("UPDATE", count, c.dim)
         residual = self._read("RESIDUAL", count, c.dim)
-        self._keys = np.concatenate([self._keys, key])
-        self._values = np.concatenate([self._values, value])
+        self._keys = np.concatenate([self._keys, self._cached(key)])
+        self._values = np.concatenate([self._values, self._cached(value)])
 
         yield self._step(ATTENTION, "norm", "attn_norm", normed, self._norm(x, "attn_norm"))
         q, k = self._multiply("attn_q", normed), self._multiply("attn_k", normed)
         if not (self._rotates_to(q, query) and self._rotates_to(k, key)):
             q, k = self._unrotated(x)
-        yield self._step(ATTENTION, "q", "attn_q", q, self._product("attn_q", normed))
-        yield self._step(ATTENTION, "k", "attn_k", k, self._product("attn_k", normed))
-        yield self._step(ATTENTION, "v", "attn_v", value.reshape(count, -1), self._product("attn_v", normed))
+        yield self._product(ATTENTION, "q", "attn_q", q, normed)
+        yield self._product(ATTENTION, "k", "attn_k", k, normed)
+        yield self._product(ATTENTION, "v", "attn_v", value.reshape(count, -1), normed)
         rotated = [judge.rotate(flat.reshape(count, -1, c.head_dim), positions) for flat in (q, k)]
         yield self._step(ATTENTION, "rope", None, np.concatenate([query, key], axis=1), np.concatenate(rotated, axis=1))
         scores, probabilities = self._attend(query, rows)
@@ -169,7 +215,7 @@ class _LayerProbe:
         yield self._step(ATTENTION, "softmax", None, probabilities, softmax(np.where(future, -np.inf, scores)))
         yield self._step(ATTENTION, "values", None, attention, attention_values(probabilities, self._values))
         flat = attention.reshape(count, -1)
-        yield self._step(ATTENTION, "output projection", "attn_output", update, self._product("attn_output", flat))
+        yield self._product(ATTENTION, "output projection", "attn_output", update, flat)
         yield self._step(ATTENTION, "residual", None, residual, x + update)
 
     def feed_forward(self, x: Array) -> Iterator[_Step]:
@@ -184,14 +230,14 @@ class _LayerProbe:
         residual = self._read("RESIDUAL", count, c.dim)
 
         yield self._step(FEED_FORWARD, "norm", "ffn_norm", normed, self._norm(x, "ffn_norm"))
-        gate, expected = self._multiply("ffn_gate", normed), self._product("ffn_gate", normed)
-        if self._gates_to(gate, up, hidden):
-            yield self._step(FEED_FORWARD, "gate", "ffn_gate", gate, expected)
-        else:  # the branch computes another gate, of which silu is left
-            yield self._step(FEED_FORWARD, "gate", "ffn_gate", hidden / up, silu(expected))
-        yield self._step(FEED_FORWARD, "up", "ffn_up", up, self._product("ffn_up", normed))
+        gate = self._multiply("ffn_gate", normed)
+        step = self._product(FEED_FORWARD, "gate", "ffn_gate", gate, normed)
+        if not self._gates_to(gate, up, hidden):  # the branch computes another gate, of which silu is left
+            step = replace(step, actual=hidden / up, expected=silu(step.expected))
+        yield step
+        yield self._product(FEED_FORWARD, "up", "ffn_up", up, normed)
         yield self._step(FEED_FORWARD, "swiglu", None, hidden, swiglu(gate, up))
-        yield self._step(FEED_FORWARD, "down", "ffn_down", update, self._product("ffn_down", hidden))
+        yield self._product(FEED_FORWARD, "down", "ffn_down", update, hidden)
         yield self._step(FEED_FORWARD, "residual", None, residual, x + update)
 
     def _step(self, stage: str, name: str, tensor: str | None, actual: Array, expected: Array) -> _Step:
@@ -203,14 +249,16 @@ class _LayerProbe:
     def _name(self, tensor: str) -> str:
         return f"blk.{self._layer}.{tensor}.weight"
 
+    def _cached(self, x: Array) -> Array:
+        """Return what the cache keeps of keys or values."""
+        return x.astype(np.float16).astype(np.float64) if self._subject.model.cache_type == "f16" else x
+
     def _norm(self, x: Array, tensor: str) -> Array:
         """Return what the reference makes of the residual stream."""
         return rms_norm(x, self._judge.tensors[self._name(tensor)], self._judge.config.norm_eps)
 
-    def _product(self, tensor: str, x: Array) -> Array:
-        """Return the reference's product (T, rows) of vectors (T, columns) with a matrix."""
-        product: Array = x @ self._judge.tensors[self._name(tensor)].T
-        return product
+    def _product(self, stage: str, name: str, tensor: str, actual: Array, x: Array) -> _Step:
+        return _product(self._subject, self._judge, Stage(stage, self._layer), name, self._name(tensor), actual, x)
 
     def _multiply(self, tensor: str, x: Array) -> Array:
         """Return the engine's product (T, rows) of vectors (T, columns) with a matrix."""

@@ -11,7 +11,9 @@ from .comparison import Comparison, Examination
 from .metrics import Difference
 from .report import summary
 
-_Rows = list[tuple[str, list[Difference]]]
+_Cell = tuple[Difference, float | None]
+"""A difference, and the NMSE that is allowed."""
+_Rows = list[tuple[str, list[_Cell]]]
 
 _MOST_COLOUR = 70
 """Percent of colour at the hottest end, on which text is still easy to read."""
@@ -23,7 +25,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
     Colours tell powers of ten: between backends from the rounding of float64 to nothing in common, and in finer steps
     between models, which differ by much more.
     """
-    powers = range(-16, 1, 4) if any(found.tolerance for found in comparison.examinations) else range(-5, 1)
+    powers = range(-16, 1, 4) if any(found.allowed for found in comparison.examinations) else range(-5, 1)
     pages.write_page(
         path,
         "compare.html",
@@ -46,17 +48,18 @@ def heat(nmse: float, coolest: int) -> int:
 def stage_rows(found: Examination) -> _Rows:
     """Return the title and the cells of each row: the embedding, a row per layer, the head."""
     rows = groupby(found.stages.items(), key=lambda item: item[0].name if item[0].layer is None else item[0].layer)
-    return [(str(title), [difference for _, difference in cells]) for title, cells in rows]
+    return [(str(title), [(difference, found.allowed) for _, difference in cells]) for title, cells in rows]
 
 
 def operation_tables(found: Examination) -> list[tuple[str, list[str], _Rows]]:
     """Return a table for each stage that was looked into: its title, the operations, and a row per layer."""
-    tables: dict[str, dict[str, list[Difference]]] = {}
+    tables: dict[str, dict[str, list[_Cell]]] = {}
     names: dict[str, list[str]] = {}
-    for operation in found.operations:
+    for operation in sorted(found.operations, key=lambda operation: operation.stage.layer or 0):
         stage = operation.stage
         rows = tables.setdefault(stage.name, {})
-        rows.setdefault("" if stage.layer is None else str(stage.layer), []).append(operation.difference)
+        title = "" if stage.layer is None else str(stage.layer)
+        rows.setdefault(title, []).append((operation.difference, operation.allowed))
         known = names.setdefault(stage.name, [])
         if operation.name not in known:
             known.append(operation.name)

@@ -32,12 +32,14 @@ def summary(found: Examination) -> list[str]:
 
 def verdict(found: Examination) -> str:
     """Return what the comparison has shown."""
-    if found.tolerance is None:
+    allowed, first = found.allowed, found.first_out
+    if allowed is None:
         return "Another model: its errors have no tolerance."
-    allowed = found.tolerance.stage
-    first = found.first_out
     if first is None:
-        return f"Within tolerance: no row of any stage has an NMSE above {allowed:g}."
+        if found.culprit is not None:
+            return f"OUT OF TOLERANCE: no stage, but an operation. {blame(found.culprit)}"
+        text = f"Within tolerance: no row of any stage has an NMSE above {allowed:g}"
+        return f"{text}, and no operation leaves its tolerance." if found.operations else f"{text}."
     off = found.stages[first]
     text = (
         f"OUT OF TOLERANCE: first at {first}, row {off.worst_row}, whose NMSE of {off.worst_nmse:.2g} "
@@ -58,7 +60,7 @@ def blame(operation: Operation) -> str:
     off = operation.difference
     return (
         f"The operation is '{operation.name}'{using} of {operation.stage}: on equal inputs, row {off.worst_row} "
-        f"has an NMSE of {off.worst_nmse:.2g}."
+        f"has an NMSE of {off.worst_nmse:.2g}, above {operation.allowed:g}."
     )
 
 
@@ -78,7 +80,7 @@ def _subject(found: Examination) -> dict[str, Any]:
     return {
         "label": found.label,
         "seconds": found.seconds,
-        "tolerance": asdict(found.tolerance) if found.tolerance else None,
+        "allowed": found.allowed,
         "first_out": first._asdict() if first else None,
         "culprit": _operation(culprit) if culprit else None,
         "base_culprit": _operation(found.base_culprit) if found.base_culprit else None,
@@ -93,6 +95,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         **operation.stage._asdict(),
         "operation": operation.name,
         "tensor": operation.tensor,
+        "allowed": operation.allowed,
         **asdict(operation.difference),
     }
 
@@ -107,26 +110,41 @@ def _numbers(off: Difference, allowed: float | None) -> str:
 
 
 def _stages(found: Examination) -> list[str]:
-    allowed = found.tolerance.stage if found.tolerance else None
     title = f"{found.label}, the residual stream after each stage"
     return [
         title,
         f"{'layer':>5} {'stage':12} {_HEADER}",
         *(
-            f"{'' if stage.layer is None else stage.layer:>5} {stage.name:12} {_numbers(off, allowed)}"
+            f"{'' if stage.layer is None else stage.layer:>5} {stage.name:12} {_numbers(off, found.allowed)}"
             for stage, off in found.stages.items()
         ),
     ]
 
 
 def _operations(found: Examination) -> list[str]:
-    allowed = found.tolerance.operation if found.tolerance else None
+    title, operations = _selected(found)
     return [
-        "Operations on equal inputs",
+        title,
         f"{'layer':>5} {'operation':18} {_HEADER}",
         *(
             f"{'' if operation.stage.layer is None else operation.stage.layer:>5} {operation.name:18} "
-            f"{_numbers(operation.difference, allowed)}"
-            for operation in found.operations
+            f"{_numbers(operation.difference, operation.allowed)}"
+            for operation in operations
         ),
     ]
+
+
+def _selected(found: Examination) -> tuple[str, list[Operation]]:
+    """Return the operations for a terminal and their title; those of many layers are shown once, unless they differ."""
+    title = "Operations on equal inputs"
+    if found.allowed is None:
+        return title, found.operations
+    if found.culprit is not None:
+        place = found.culprit.stage.place
+        return title, [operation for operation in found.operations if operation.stage.place == place]
+    worst: dict[tuple[str, str], Operation] = {}
+    for operation in found.operations:
+        known = worst.setdefault((operation.stage.name, operation.name), operation)
+        if operation.difference.worst_nmse > known.difference.worst_nmse:
+            worst[operation.stage.name, operation.name] = operation
+    return f"{title}, each in the layer where it is worst", list(worst.values())

@@ -15,6 +15,7 @@ from ..session import EngineModel, State
 from ..weights import Weights
 from .metrics import Array
 from .reference import Record, ReferenceModel
+from .tolerances import EXACT, Tolerance, tolerance_of
 
 REFERENCE = "reference"
 """Name of the numpy reference among the backends."""
@@ -25,6 +26,11 @@ class Stage(NamedTuple):
 
     name: str
     layer: int | None = None
+
+    @property
+    def place(self) -> str:
+        """The layer, or the name of what is outside of layers."""
+        return self.name if self.layer is None else f"layer {self.layer}"
 
     def __str__(self) -> str:
         return self.name if self.layer is None else f"layer {self.layer} {self.name}"
@@ -51,6 +57,10 @@ class Subject(Protocol):
 
     label: str
     weights: Weights
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """How far its results may be from the true ones."""
 
     def run(self, ids: Sequence[int]) -> Trace:
         """Run tokens from position 0 on and return what each stage leaves."""
@@ -83,6 +93,8 @@ def reference_model(weights: Weights) -> ReferenceModel:
 class ReferenceSubject:
     """The numpy reference."""
 
+    tolerance = EXACT
+
     def __init__(self, label: str, weights: Weights) -> None:
         self.label = label
         self.weights = weights
@@ -110,6 +122,7 @@ class EngineSubject:
         self.label = label
         self.weights = weights
         self.model = model
+        self.tolerance = tolerance_of(model)
 
     def run(self, ids: Sequence[int]) -> Trace:
         """Run tokens from position 0 on and return what each stage leaves."""
