@@ -9,6 +9,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,15 @@ from gguf import GGMLQuantizationType
 from tiny_models import random_tensors, tiny_config, write_gguf
 
 import pyllama3.compare.reference
+import pyllama3.compare.subjects
 from pyllama3.backends import Engine, engine_dir, library_name, load_engine, read_manifest
 from pyllama3.compare.comparison import Comparison, compare
 from pyllama3.compare.metrics import agreement, difference
+from pyllama3.compare.operations import eight_bits
 from pyllama3.compare.page import write_page
 from pyllama3.compare.report import as_table, to_json
 from pyllama3.compare.subjects import EMBEDDING, HEAD, EngineSubject, ReferenceSubject, Stage
+from pyllama3.compare.tolerances import EXACT
 from pyllama3.errors import BackendError, OptionError
 from pyllama3.session import EngineModel
 from pyllama3.weights import TensorType, Weights, load_weights
@@ -83,7 +88,7 @@ PYTHON_FAULTS = {
         "for i in range(count):\n\t\t\tx[offset + i] *= scale",
         "for i in range(1):\n\t\t\tx[offset + i] *= scale",
     ),
-    "values": ("tile[i] = self._values[slice + i]", "tile[i] = self._values[slice + (i ^ 16)]"),
+    "values": ("= scratch[sums + k]", "= scratch[sums + (k ^ 1)]"),
     "output projection": (
         "_attn_output.mat_mul(self._update, self._input, rows,",
         "_attn_output.mat_mul(self._update, self._input, rows - 1,",
@@ -101,6 +106,11 @@ PYTHON_FAULTS = {
     ),
     "output": ("self._model._get_output().mat_mul(", "self._model._get_token_embd().mat_mul("),
 }
+SMALL_FAULTS = {
+    "softmax": ("c2: float = 0.240226507", "c2: float = 0.2406"),
+    "swiglu": ("/ (1 + e) *", "/ (1.0001 + e) *"),
+}
+"""Of 1e-4: the first one of exponentials, which attention is the first to use."""
 C_FAULTS = {
     "norm": ("= x[offset + i] * scale * weight[i];", "= x[offset + i] * scale;"),
     "v": ("Tensor_MatMulPart(&weights->attnV,", "Tensor_MatMulPart(&weights->attnK,"),
@@ -112,6 +122,12 @@ C_FAULTS = {
     ),
     "swiglu": ("/ (1 + e) * up[offset + i];", "/ (1 + e);"),
 }
+SMALL_C_FAULTS = {
+    "softmax": ("c2 = 0.240226507f;", "c2 = 0.2406f;"),
+    "swiglu": ("/ (1 + e) *", "/ (1.0001f + e) *"),
+}
+NUMBA_FAULTS = ("rope", "scores", "mask")
+"""Some of those in Python: each takes numba a quarter of a minute to compile."""
 
 
 def mutated(text: str, fault: tuple[str, str]) -> str:
@@ -120,49 +136,82 @@ def mutated(text: str, fault: tuple[str, str]) -> str:
     return text.replace(*fault)
 
 
-def check_found(engine: Engine, path: Path, name: str) -> None:
-    comparison = run(engine, tiny_weights(path), threads=1)
+def broken_python(folder: Path, fault: tuple[str, str]) -> Engine:
+    """Return generated Python with a fault."""
+    built_engine("python")
+    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
+    (folder / "llama3.py").write_text(mutated(source, fault), encoding="utf-8")
+    return load_engine("python", folder)
+
+
+def broken_c(folder: Path, fault: tuple[str, str]) -> Engine:
+    """Return generated C with a fault, compiled."""
+    built_engine("c")
+    manifest = read_manifest()
+    source = (engine_dir() / "llama3.c").read_text(encoding="utf-8")
+    (folder / "llama3.c").write_text(mutated(source, fault), encoding="utf-8")
+    shutil.copy(engine_dir() / "llama3.h", folder)
+    flags = [flag for flag in manifest["cflags"]["llama3.c"] if not flag.startswith(("-W", "-O", "-fsanitize"))]
+    command = [*shlex.split(manifest["cc"]), *flags, "-O0", "-fPIC", "-shared", "llama3.c", "-lm", "-o", library_name()]
+    subprocess.run(command, cwd=folder, check=True)
+    return load_engine("c", folder)
+
+
+def check_found(engine: Engine, path: Path, name: str, *, exact: bool = True) -> None:
+    """Check that a fault is found; in fast mode the model is one whose products are of 8-bit integers."""
+    weights = tiny_weights(path, GGMLQuantizationType.F32 if exact else GGMLQuantizationType.Q4_0)
+    comparison = run(engine, weights, exact=exact)
     found = comparison.examinations[0]
     assert not comparison.agrees
     assert found.culprit is not None, as_table(comparison)
     assert found.culprit.name == name, as_table(comparison)
     expected = {"embedding": EMBEDDING, "output": HEAD}.get(name)
     if expected:
-        assert found.first_out == expected
+        assert found.culprit.stage == expected
     else:
-        assert found.first_out is not None
-        assert found.first_out.layer == 0
+        assert found.culprit.stage.layer == 0
         assert f"'{name}'" in as_table(comparison)
 
 
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("name", PYTHON_FAULTS)
-def test_a_fault_in_generated_python_is_found(tmp_path: Path, name: str) -> None:
-    built_engine("python")
-    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
-    (tmp_path / "llama3.py").write_text(mutated(source, PYTHON_FAULTS[name]), encoding="utf-8")
-    check_found(load_engine("python", tmp_path), tmp_path, name)
+def test_a_fault_in_generated_python_is_found(tmp_path: Path, name: str, exact: bool) -> None:
+    check_found(broken_python(tmp_path, PYTHON_FAULTS[name]), tmp_path, name, exact=exact)
 
 
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("name", C_FAULTS)
-def test_a_fault_in_generated_c_is_found(tmp_path: Path, name: str) -> None:
-    built_engine("c")
-    manifest = read_manifest()
-    source = (engine_dir() / "llama3.c").read_text(encoding="utf-8")
-    (tmp_path / "llama3.c").write_text(mutated(source, C_FAULTS[name]), encoding="utf-8")
-    shutil.copy(engine_dir() / "llama3.h", tmp_path)
-    flags = [flag for flag in manifest["cflags"]["llama3.c"] if not flag.startswith(("-W", "-O", "-fsanitize"))]
-    command = [*shlex.split(manifest["cc"]), *flags, "-O0", "-fPIC", "-shared", "llama3.c", "-lm", "-o", library_name()]
-    subprocess.run(command, cwd=tmp_path, check=True)
-    check_found(load_engine("c", tmp_path), tmp_path, name)
+def test_a_fault_in_generated_c_is_found(tmp_path: Path, name: str, exact: bool) -> None:
+    check_found(broken_c(tmp_path, C_FAULTS[name]), tmp_path, name, exact=exact)
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed: pip install 'pyllama3[numba]'")
+@pytest.mark.parametrize("name", NUMBA_FAULTS)
+def test_a_fault_in_compiled_python_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    built_engine("python")
+    monkeypatch.setenv("PYLLAMA3_CACHE", str(tmp_path / "cache"))
+    source = (engine_dir() / "llama3_plain.py").read_text(encoding="utf-8")
+    (tmp_path / "llama3_plain.py").write_text(mutated(source, PYTHON_FAULTS[name]), encoding="utf-8")
+    check_found(load_engine("numba", tmp_path), tmp_path, name)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("name", SMALL_FAULTS)
+def test_a_small_fault_is_found(tmp_path: Path, name: str, exact: bool) -> None:
+    """It may leave all stages within tolerance."""
+    check_found(broken_python(tmp_path, SMALL_FAULTS[name]), tmp_path, name, exact=exact)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("name", SMALL_C_FAULTS)
+def test_a_small_fault_in_c_is_found(tmp_path: Path, name: str, exact: bool) -> None:
+    check_found(broken_c(tmp_path, SMALL_C_FAULTS[name]), tmp_path, name, exact=exact)
 
 
 def test_the_row_of_a_fault_is_named(tmp_path: Path) -> None:
     """Only the last row is one that a product leaves out; it is a pass of its own."""
-    built_engine("python")
-    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
     fault = ("self._positions[row]\n", "self._positions[row] if self._positions[row] != 6 else 5\n")
-    (tmp_path / "llama3.py").write_text(mutated(source, fault), encoding="utf-8")
-    found = run(load_engine("python", tmp_path), tiny_weights(tmp_path)).examinations[0]
+    found = run(broken_python(tmp_path, fault), tiny_weights(tmp_path)).examinations[0]
     assert found.culprit is not None
     assert found.culprit.name == "rope"
     assert found.culprit.difference.worst_row == 6
@@ -171,11 +220,10 @@ def test_the_row_of_a_fault_is_named(tmp_path: Path) -> None:
 
 def test_a_fault_of_the_base_is_found(tmp_path: Path) -> None:
     clean, weights = built_engine("python"), tiny_weights(tmp_path)
-    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
-    (tmp_path / "llama3.py").write_text(mutated(source, PYTHON_FAULTS["rope"]), encoding="utf-8")
+    broken = broken_python(tmp_path, PYTHON_FAULTS["rope"])
     base, subject = (
         EngineSubject(label, weights, EngineModel(engine, weights, threads=1, exact=True))
-        for label, engine in (("broken", load_engine("python", tmp_path)), ("clean", clean))
+        for label, engine in (("broken", broken), ("clean", clean))
     )
     comparison = compare([base, subject], IDS, bisect=True)
     found = comparison.examinations[0]
@@ -185,12 +233,32 @@ def test_a_fault_of_the_base_is_found(tmp_path: Path) -> None:
     assert "it is the base that is wrong. The operation is 'rope'" in as_table(comparison)
 
 
+def test_a_fault_within_the_tolerance_of_stages_is_told(tmp_path: Path) -> None:
+    comparison = run(broken_python(tmp_path, SMALL_FAULTS["swiglu"]), tiny_weights(tmp_path), exact=False)
+    assert comparison.examinations[0].first_out is None
+    assert "OUT OF TOLERANCE: no stage, but an operation. The operation is 'swiglu'" in as_table(comparison)
+
+
+def test_a_fault_in_front_of_the_first_stage_out_of_tolerance_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only layer 0 has the fault; its error is allowed here, and what layer 1 makes of it is not."""
+    line = "weights._ffn_down.mat_mul(self._update, self._input, rows, threads)\n"
+    fault = (line, f"{line}\t\tself._update[0] *= 1.001 if layer == 0 else 1\n")
+    engine, weights = broken_python(tmp_path, fault), tiny_weights(tmp_path)
+    made = run(engine, weights).examinations[0].stages[Stage("feed-forward", 0)].worst_nmse
+    monkeypatch.setattr(ReferenceSubject, "tolerance", replace(EXACT, stage=made))
+    monkeypatch.setattr(pyllama3.compare.subjects, "tolerance_of", lambda model: replace(EXACT, stage=made))
+    found = run(engine, weights).examinations[0]
+    assert found.first_out is not None
+    assert found.first_out.layer == 1
+    assert found.culprit is not None
+    assert (found.culprit.name, found.culprit.stage.layer) == ("down", 0)
+
+
 def test_a_head_that_takes_the_wrong_rows_is_found(tmp_path: Path) -> None:
-    built_engine("python")
-    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
     fault = ("self._normalize(self._update,", "self._normalize(self._residual,")
-    (tmp_path / "llama3.py").write_text(mutated(source, fault), encoding="utf-8")
-    found = run(load_engine("python", tmp_path), tiny_weights(tmp_path)).examinations[0]
+    found = run(broken_python(tmp_path, fault), tiny_weights(tmp_path)).examinations[0]
     assert found.first_out == HEAD
     assert found.culprit is not None
     assert found.culprit.name == "norm"
@@ -198,12 +266,10 @@ def test_a_head_that_takes_the_wrong_rows_is_found(tmp_path: Path) -> None:
 
 def test_an_engine_that_fails_is_named(tmp_path: Path) -> None:
     """No row sees itself, so that the first has nothing to look at."""
-    built_engine("python")
-    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
     fault = (PYTHON_FAULTS["mask"][0], PYTHON_FAULTS["mask"][0].replace(" + 1", ""))
-    (tmp_path / "llama3.py").write_text(mutated(source, fault), encoding="utf-8")
+    engine = broken_python(tmp_path, fault)
     with pytest.raises(BackendError, match="python fails in 'softmax', at layer 0 attention: ZeroDivisionError"):
-        run(load_engine("python", tmp_path), tiny_weights(tmp_path))
+        run(engine, tiny_weights(tmp_path))
 
 
 # models and builds
@@ -256,6 +322,16 @@ def test_difference() -> None:
     assert found.cosine == pytest.approx(26.5 / np.sqrt(26 * 27.25))
     assert difference(expected, expected) == difference(expected, expected.copy())
     assert difference(expected, expected).worst_nmse == 0
+
+
+def test_eight_bits() -> None:
+    """Each block has steps of its own: 127 of them up to its largest magnitude."""
+    blocks = np.linspace(-1, 1, 64).reshape(1, 2, 32) * [[[1], [1000]]]
+    steps = np.abs(blocks).max(axis=2, keepdims=True) / 127
+    rounded = eight_bits(blocks.reshape(1, 64)).reshape(blocks.shape)
+    np.testing.assert_allclose(rounded / steps, np.round(rounded / steps), atol=1e-9)
+    assert (np.abs(rounded - blocks) <= steps * 0.5000001).all()
+    assert (eight_bits(np.zeros((1, 32))) == 0).all()
 
 
 def test_what_is_not_a_number_is_never_within_tolerance() -> None:
@@ -321,12 +397,10 @@ def command(*arguments: object, **variables: str) -> subprocess.CompletedProcess
 
 
 def test_the_command_compares_builds(tmp_path: Path) -> None:
-    built_engine("python")
     tiny_weights(tmp_path)
     other = tmp_path / "other"
     other.mkdir()
-    source = (engine_dir() / "llama3.py").read_text(encoding="utf-8")
-    (other / "llama3.py").write_text(mutated(source, PYTHON_FAULTS["rope"]), encoding="utf-8")
+    broken_python(other, PYTHON_FAULTS["rope"])
     arguments = ["-m", tmp_path / "F32.gguf", "--backends", "python", "--build", other, "--tokens", "1,5,9"]
     result = command(*arguments, "--bisect", "--html", tmp_path / "page.html")
     assert result.returncode == 1, result.stderr

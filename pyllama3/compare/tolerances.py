@@ -23,9 +23,9 @@ class Tolerance:
         return self.product if is_product else self.operation
 
 
-EXACT = Tolerance(stage=1e-9, product=1e-11, operation=1e-12)
-HALF_CACHE = Tolerance(stage=1e-4, product=1e-11, operation=1e-12)
-EIGHT_BITS = Tolerance(stage=0.1, product=1e-3, operation=1e-12)
+EXACT = Tolerance(stage=1e-9, product=5e-11, operation=2e-12)
+HALF_CACHE = Tolerance(stage=1e-4, product=5e-11, operation=2e-12)
+EIGHT_BITS = Tolerance(stage=0.1, product=1e-3, operation=2e-12)
 
 
 def tolerance_of(model: EngineModel) -> Tolerance:
