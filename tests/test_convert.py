@@ -229,7 +229,9 @@ def test_rope_scaling_becomes_factors(tmp_path: Path) -> None:
     assert converted.rope_magnitude == pytest.approx(weights.config.rope_magnitude)
 
 
-@pytest.mark.parametrize(("type", "value"), [("Q8_0", np.nan), ("Q4_K_M", np.inf), ("F16", 70000), ("F16", -np.inf)])
+@pytest.mark.parametrize(
+    ("type", "value"), [("Q8_0", np.nan), ("Q4_K_M", np.inf), ("Q4_1", 70000), ("F16", 70000), ("F16", -np.inf)]
+)
 def test_numbers_must_be_finite(tmp_path: Path, type: str, value: float) -> None:
     tensors = llama_tensors()
     tensors["blk.1.ffn_up.weight"][5, 7] = value

@@ -27,6 +27,8 @@ from .types import Bytes, Floats, TensorType, dequantize
 _RUN = 1 << 22
 """Numbers that are converted at a time."""
 _OF_THIS_FILE = ("general.architecture", "general.alignment", "general.file_type", "general.quantization_version")
+_WIDE = (TensorType.F32, TensorType.BF16)
+"""Types with the range of single precision; the scales and minimums of the quantized ones are halves."""
 _QUANTIZATION_VERSION = 2
 """GGML_QNT_VERSION of ggml.h: the block layouts of `types.py`."""
 
@@ -141,7 +143,7 @@ def _converted(weights: Weights, tensor: Tensor, type: TensorType) -> Iterator[B
             yield np.ascontiguousarray(run).reshape(-1)
             continue
         values = _floats(tensor, run)
-        limit = np.finfo(np.float16 if type == TensorType.F16 else np.float32).max
+        limit = np.finfo(np.float32 if type in _WIDE else np.float16).max
         if not np.abs(values).max() <= limit:  # true for NaN, too
             raise WeightsError(f"{weights.path}: tensor {tensor.name!r} has numbers that are not finite in {type.name}")
         yield quantize(type, values)
