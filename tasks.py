@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from invoke.tasks import task
 
 from tools.build_engine import COMPILERS, PROFILES, ROOT, BuildError
 from tools.build_engine import build as build_engine
+from tools.witness import WitnessError, check_all
 
 
 def after_dashes() -> list[str]:
@@ -74,18 +74,11 @@ def bench(_: Context) -> None:
 @task
 def witness(_: Context) -> None:
     """Make the data of the tests again with the code of others, and compare; needs the extra .[witness]."""
-    missing = [
-        name
-        for name in ("torch", "transformers", "llama_models", "sentencepiece")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise Exit(f"witness: {', '.join(missing)} missing; pip install '.[witness]'", code=1)
-    run_python("tests/data/make_checkpoints.py", "--check")
-    for name in ("smollm2_greedy", "sentencepiece"):
-        run_python(f"tests/data/make_{name}.py")
-        if subprocess.run(["git", "diff", "--stat", "--exit-code", f"tests/data/{name}.json"], cwd=ROOT).returncode:
-            raise Exit(f"witness: {name}.json is not what was stored", code=1)
+    try:
+        for line in check_all():
+            print(line, flush=True)
+    except WitnessError as error:
+        raise Exit(f"witness: {error}", code=1) from error
 
 
 @task

@@ -348,6 +348,14 @@ def test_rows_must_be_whole_blocks(tmp_path: Path) -> None:
     assert failure(path) == "tensor 't' has rows of 33 values; Q8_0 needs a multiple of 32"
 
 
+def test_long_names_make_no_long_messages(tiny: Path) -> None:
+    """Where a length is damaged, much of the file is part of a name."""
+    content, key = bytearray(tiny.read_bytes()), b"general.name"
+    struct.pack_into("<Q", content, content.index(key) - 8, 2000)
+    tiny.write_bytes(content)
+    assert len(failure(tiny)) < 200
+
+
 def test_names_and_keys_occur_once(tiny: Path) -> None:
     content = tiny.read_bytes()
     tiny.write_bytes(content.replace(b"blk.1.attn_q.weight", b"blk.0.attn_q.weight"))

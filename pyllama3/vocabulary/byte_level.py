@@ -65,7 +65,7 @@ def spelled_out(names: Sequence[str], literal: frozenset[int]) -> list[bytes]:
         data = codecs.charmap_encode("".join(spelled), "strict", _BYTES)[0]
     except UnicodeEncodeError as error:
         id = bisect_right(ends, error.start) - 1
-        raise TokenizerError(f"token {id} {names[id]!r} is not spelled in the alphabet of byte-level BPE") from None
+        raise TokenizerError(f"token {id} {names[id]!r:.80} is not spelled in the alphabet of byte-level BPE") from None
     tokens = [data[start:end] for start, end in pairwise(ends)]
     if len(set(tokens)) < len(tokens) - len(literal) + bool(literal):
         _refuse_twins(names, literal)
@@ -78,7 +78,7 @@ def _refuse_twins(names: Sequence[str], literal: frozenset[int]) -> None:
     ids: dict[str, int] = {}
     for id, name in enumerate(names):
         if id not in literal and ids.setdefault(name, id) != id:
-            raise TokenizerError(f"tokens {ids[name]} and {id} are both {name!r}")
+            raise TokenizerError(f"tokens {ids[name]} and {id} are both {name!r:.80}")
 
 
 def are_merges_in_a_row(names: Sequence[str], merges: Sequence[str]) -> bool:
@@ -107,7 +107,7 @@ def check_merge_order(ids: Mapping[str, int], merges: Iterable[str], *, several_
     for merge in merges:
         id = ids.get(merge.replace(" ", "", 1), -1)
         if id < last or (id == last and not several_ways) or id < 0:
-            raise TokenizerError(f"merge {merge!r} does not make a token with a higher id than the merge before it")
+            raise TokenizerError(f"merge {merge!r:.80} does not make a token with a higher id than the merge before it")
         last = id
 
 

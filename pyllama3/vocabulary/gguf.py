@@ -167,7 +167,7 @@ def _numbers(metadata: Mapping[str, Any], name: str, count: int) -> Sequence[Any
 def _id(metadata: Mapping[str, Any], key: str, vocab_size: int) -> int | None:
     id = metadata.get(f"tokenizer.ggml.{key}")
     if id is not None and (type(id) is not int or not 0 <= id < vocab_size):
-        raise TokenizerError(f"tokenizer.ggml.{key} is {id!r}; allowed: 0 to {vocab_size - 1}")
+        raise TokenizerError(f"tokenizer.ggml.{key} is {id!r:.40}; allowed: 0 to {vocab_size - 1}")
     return id
 
 

@@ -121,10 +121,10 @@ def _added_ids(tokenizer: Mapping[str, Any], vocab_size: int) -> tuple[dict[str,
         name: str = entry["content"]
         id = _checked_id(name, entry.get("id"), vocab_size)
         if name in special or name in user_defined:
-            raise TokenizerError(f"added token {name!r} occurs twice")
+            raise TokenizerError(f"added token {name!r:.80} occurs twice")
         for option in ("single_word", "lstrip", "rstrip"):
             if entry.get(option):
-                raise TokenizerError(f"added token {name!r} has {option} set, which is not supported")
+                raise TokenizerError(f"added token {name!r:.80} has {option} set, which is not supported")
         (special if entry.get("special") else user_defined)[name] = id
     return special, user_defined
 
@@ -145,7 +145,7 @@ def _names_by_id(ids: Mapping[str, int], vocab_size: int) -> list[str]:
     taken: set[int] = set()
     for name, id in ids.items():
         if id in taken:
-            raise TokenizerError(f"tokens {names[id]!r} and {name!r} both have the id {id}")
+            raise TokenizerError(f"tokens {names[id]!r:.80} and {name!r:.80} both have the id {id}")
         names[id] = name
         taken.add(id)
     return names

@@ -74,7 +74,7 @@ def compare(weights: Weights, path: Path) -> Iterator[TensorError]:
     converted = load_gguf(path).tensors
     for name, tensor in weights.tensors.items():
         if name not in converted or converted[name].shape != tensor.shape:
-            raise WeightsError(f"{path}: tensor {name!r} is missing or has another shape than in {weights.path}")
+            raise WeightsError(f"{path}: tensor {name!r:.80} is missing or has another shape than in {weights.path}")
         result = converted[name]
         runs = zip(_runs(tensor, _row_order(name, weights.config)), _runs(result, None), strict=True)
         square = squared_error = largest = 0.0
@@ -145,7 +145,9 @@ def _converted(weights: Weights, tensor: Tensor, type: TensorType) -> Iterator[B
         values = _floats(tensor, run)
         limit = np.finfo(np.float32 if type in _WIDE else np.float16).max
         if not np.abs(values).max() <= limit:  # true for NaN, too
-            raise WeightsError(f"{weights.path}: tensor {tensor.name!r} has numbers that are not finite in {type.name}")
+            raise WeightsError(
+                f"{weights.path}: tensor {tensor.name!r:.80} has numbers that are not finite in {type.name}"
+            )
         yield quantize(type, values)
     tensor.release()
 

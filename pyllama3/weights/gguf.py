@@ -171,7 +171,7 @@ def _read_metadata(reader: _Reader, count: int) -> dict[str, Any]:
     for entry in range(count):
         reader.subject = f"metadata entry {entry}"
         key = reader.string()
-        reader.subject = f"metadata key {key!r}"
+        reader.subject = f"metadata key {key!r:.80}"
         if key in metadata:
             raise reader.error("occurs twice")
         metadata[key] = _read_value(reader, reader.u32())
@@ -197,7 +197,7 @@ def _read_value(reader: _Reader, type_id: int) -> Any:
 def _alignment(path: Path, metadata: dict[str, Any]) -> int:
     alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 8 or alignment & (alignment - 1):
-        raise WeightsError(f"{path}: general.alignment is {alignment!r}; a power of two from 8 on is allowed")
+        raise WeightsError(f"{path}: general.alignment is {alignment!r:.40}; a power of two from 8 on is allowed")
     return alignment
 
 
@@ -206,7 +206,7 @@ def _read_tensors(reader: _Reader, count: int, alignment: int) -> dict[str, Tens
     for index in range(count):
         reader.subject = f"tensor info {index}"
         name = reader.string()
-        reader.subject = f"tensor {name!r}"
+        reader.subject = f"tensor {name!r:.80}"
         if name in infos:
             raise reader.error("occurs twice")
         infos[name] = _read_tensor_info(reader, alignment)
@@ -217,7 +217,9 @@ def _read_tensors(reader: _Reader, count: int, alignment: int) -> dict[str, Tens
         size = math.prod(shape) // type.block_size * type.block_bytes
         if offset + size > len(data):
             end = data_start + offset + size
-            raise WeightsError(f"{reader.path}: tensor {name!r} ends at byte {end}, file has {reader.size}: truncated?")
+            raise WeightsError(
+                f"{reader.path}: tensor {name!r:.80} ends at byte {end}, file has {reader.size}: truncated?"
+            )
         tensors[name] = Tensor(name, type, shape, (data[offset : offset + size],))
     return tensors
 

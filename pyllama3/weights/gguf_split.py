@@ -31,7 +31,7 @@ def read_gguf_parts(path: Path) -> GgufFile:
         _check(part_path, part, _COUNT, count)
         for name, tensor in part.tensors.items():
             if name in tensors:
-                raise WeightsError(f"{part_path}: tensor {name!r} is in an earlier part already")
+                raise WeightsError(f"{part_path}: tensor {name!r:.80} is in an earlier part already")
             tensors[name] = tensor
     metadata = parts[0].metadata
     _check(paths[0], parts[0], _TENSORS, len(tensors))
@@ -52,4 +52,4 @@ def _find_parts(path: Path, count: Any) -> list[Path]:
 def _check(path: Path, part: GgufFile, key: str, expected: int) -> None:
     found = part.metadata.get(key)
     if found != expected:
-        raise WeightsError(f"{path}: {key} is {found!r}; expected {expected}")
+        raise WeightsError(f"{path}: {key} is {found!r:.40}; expected {expected}")

@@ -166,7 +166,7 @@ def _read_index(path: Path) -> dict[str, str]:
     for name, file in files.items():
         parts = PurePosixPath(file).parts if isinstance(file, str) else ()
         if not parts or parts[0] == "/" or ".." in parts or "\\" in file or "\0" in file or ":" in file:
-            raise WeightsError(f"{path}: tensor {name!r} is in {file!r:.80}; allowed: a file of this directory")
+            raise WeightsError(f"{path}: tensor {name!r:.80} is in {file!r:.80}; allowed: a file of this directory")
     return files
 
 
@@ -178,11 +178,13 @@ def _read_shards(directory: Path, files: Mapping[str, str]) -> dict[str, Tensor]
             raise WeightsError(f"{path}: no such file, but {_INDEX} names it")
         for name, tensor in read_safetensors(path).items():
             if files.get(name) != file:
-                raise WeightsError(f"{path}: has tensor {name!r}; according to {_INDEX} it is in {files.get(name)!r}")
+                raise WeightsError(
+                    f"{path}: has tensor {name!r:.80}; according to {_INDEX} it is in {files.get(name)!r:.80}"
+                )
             tensors[name] = tensor
     for name, file in files.items():
         if name not in tensors:
-            raise WeightsError(f"{directory / file}: missing tensor {name!r}, which {_INDEX} expects there")
+            raise WeightsError(f"{directory / file}: missing tensor {name!r:.80}, which {_INDEX} expects there")
     return tensors
 
 

@@ -51,14 +51,14 @@ def check_tensors(path: Path, config: ModelConfig, tensors: Mapping[str, Tensor]
         if name not in tensors:
             if name == OUTPUT:
                 continue
-            raise WeightsError(f"{path}: missing tensor {name!r}")
+            raise WeightsError(f"{path}: missing tensor {name!r:.80}")
         tensor = tensors[name]
         if tensor.shape != shape:
-            raise WeightsError(f"{path}: tensor {name!r} has shape {tensor.shape}; the metadata asks for {shape}")
+            raise WeightsError(f"{path}: tensor {name!r:.80} has shape {tensor.shape}; the metadata asks for {shape}")
         checked[name] = _as_f32(tensor) if len(shape) == 1 else tensor
     for name in tensors:
         if name not in checked:
-            raise WeightsError(f"{path}: tensor {name!r} is not part of a Llama model with {config.layers} layers")
+            raise WeightsError(f"{path}: tensor {name!r:.80} is not part of a Llama model with {config.layers} layers")
     return checked
 
 

@@ -102,12 +102,12 @@ def _merged(directory: Path, shards: Sequence[Mapping[str, Tensor]]) -> dict[str
     for name, first in shards[0].items():
         parts = [shard[name] for shard in shards if name in shard]
         if len(parts) < len(shards) or any((p.type, p.shape) != (first.type, first.shape) for p in parts):
-            raise WeightsError(f"{directory}: tensor {name!r} is not in all shards with the same type and shape")
+            raise WeightsError(f"{directory}: tensor {name!r:.80} is not in all shards with the same type and shape")
         merged[name] = first if len(first.shape) < 2 else _spread(name, parts)
     for shard in shards:
         for name in shard:
             if name not in merged:
-                raise WeightsError(f"{directory}: tensor {name!r} is not in all shards")
+                raise WeightsError(f"{directory}: tensor {name!r:.80} is not in all shards")
     return merged
 
 

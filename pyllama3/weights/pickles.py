@@ -181,7 +181,7 @@ def _global(machine: _Machine) -> _Global:
     if name not in _ALLOWED:
         if name.startswith("torch.") and name.endswith("Storage"):
             raise WeightsError(f"the pickle has tensors of {name}; supported: {', '.join(_STORAGES)}")
-        raise WeightsError(f"the pickle asks for {name!r}, which tensors do not need; it may be hostile")
+        raise WeightsError(f"the pickle asks for {name!r:.80}, which tensors do not need; it may be hostile")
     return _Global(name)
 
 

@@ -84,16 +84,16 @@ class _Archive:
         if entry is None:
             raise WeightsError(f"{self.path}: the archive has no {name!r:.80}")
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-            raise WeightsError(f"{self.path}: {name!r} is compressed or encrypted, which torch.save does not do")
+            raise WeightsError(f"{self.path}: {name!r:.80} is compressed or encrypted, which torch.save does not do")
         start = entry.header_offset
         header = self._bytes[start : start + _LOCAL_HEADER.size].tobytes()
         if len(header) < _LOCAL_HEADER.size or not header.startswith(_SIGNATURE):
-            raise WeightsError(f"{self.path}: {name!r} is not at byte {start} of the archive: damaged?")
+            raise WeightsError(f"{self.path}: {name!r:.80} is not at byte {start} of the archive: damaged?")
         start += _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack(header)[1:])
         data = self._bytes[start : start + entry.file_size]
         if len(data) < entry.file_size:
             end = start + entry.file_size
-            raise WeightsError(f"{self.path}: {name!r} ends at byte {end}, file has {len(self._bytes)}: truncated?")
+            raise WeightsError(f"{self.path}: {name!r:.80} ends at byte {end}, file has {len(self._bytes)}: truncated?")
         return data
 
     def storage(self, key: str) -> NDArray[np.uint8]:
@@ -113,7 +113,7 @@ class _Archive:
 def _numbers(archive: _Archive, name: str, tensor: StoredTensor) -> NDArray[np.uint8]:
     """Return the bytes of a tensor, row after row."""
     storage, shape, strides = tensor.storage, tensor.shape, tensor.strides
-    subject = f"{archive.path}: tensor {name!r}"
+    subject = f"{archive.path}: tensor {name!r:.80}"
     data = archive.storage(storage.key)
     width = storage.type.block_bytes
     if len(data) != storage.size * width:

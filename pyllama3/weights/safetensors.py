@@ -54,7 +54,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_entry(path: Path, name: str, entry: Any) -> tuple[TensorType, tuple[int, ...], tuple[int, int]]:
-    subject = f"{path}: tensor {name!r}"
+    subject = f"{path}: tensor {name!r:.80}"
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise WeightsError(f"{subject} must have dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -81,9 +81,11 @@ def _check_offsets(path: Path, offsets: dict[str, tuple[int, int]], size: int) -
     for name, (begin, end) in sorted(offsets.items(), key=lambda item: item[1]):
         if begin != position:
             problem = "overlaps the tensor before it" if begin < position else "comes after a hole"
-            raise WeightsError(f"{path}: tensor {name!r} starts at byte {begin} of the data and {problem}")
+            raise WeightsError(f"{path}: tensor {name!r:.80} starts at byte {begin} of the data and {problem}")
         if end > size:
-            raise WeightsError(f"{path}: tensor {name!r} ends at byte {end} of the data, which has {size}: truncated?")
+            raise WeightsError(
+                f"{path}: tensor {name!r:.80} ends at byte {end} of the data, which has {size}: truncated?"
+            )
         position = end
     if position != size:
         raise WeightsError(f"{path}: the tensors end at byte {position} of the data, which has {size}")

@@ -1,0 +1,98 @@
+"""Makes data of the tests again with the code of others, and compares it with what is stored."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "tests" / "data"
+
+NEEDED = ("torch", "transformers", "llama_models", "sentencepiece")
+"""Modules without which there is nothing to compare with."""
+FILES = ("smollm2_greedy", "sentencepiece")
+"""JSON files, each written by a script of its name."""
+PEER = "llama_cpp"
+PEER_FILES = ("llama_cpp_errors", "llama_cpp_greedy", "llama_cpp_mixtures", "llama_cpp_rope")
+"""Those whose scripts need the peer, too, which takes long to install."""
+_VERSIONS = ("oracle", "llama_cpp_python")
+"""Keys of what made a file."""
+_RELATIVE, _ABSOLUTE = 1e-3, 1e-4
+"""How far numbers may differ: sums of single precision depend on the processor, and some are rounded to 4 digits."""
+
+
+class WitnessError(Exception):
+    """What is stored is not what was made again."""
+
+
+def check_all() -> Iterator[str]:
+    """Compare everything that can be made here, and yield a line about each.
+
+    Raises:
+        WitnessError: a module is missing, a script fails or data differs.
+    """
+    missing = [name for name in NEEDED if not _is_installed(name)]
+    if missing:
+        raise WitnessError(f"{', '.join(missing)} missing; pip install '.[witness]'")
+    _run("make_checkpoints.py", "--check")
+    yield "checkpoints: the same"
+    has_peer = _is_installed(PEER)
+    for name in (*FILES, *(PEER_FILES if has_peer else ())):
+        check(DATA / f"{name}.json")
+        yield f"{name}.json: the same"
+    if not has_peer:
+        yield f"{', '.join(PEER_FILES)}: not compared, for want of llama-cpp-python"
+    yield "chat_renderings.json: not compared, since its templates are not kept here; see make_chat_renderings.py"
+
+
+def check(path: Path) -> None:
+    """Make a file again, compare, and put back what was stored.
+
+    Raises:
+        WitnessError: its script fails, or makes something else.
+    """
+    stored = path.read_bytes()
+    try:
+        _run(f"make_{path.stem}.py")
+        made = path.read_bytes()
+    finally:
+        path.write_bytes(stored)
+    for difference in differences(json.loads(stored), json.loads(made)):
+        raise WitnessError(f"{path.name}{difference}")
+
+
+def differences(stored: Any, made: Any, place: str = "") -> Iterator[str]:
+    """Yield where two JSON values differ, and how; numbers with a fraction may differ a little, versions at will."""
+    if isinstance(stored, dict) and isinstance(made, dict) and stored.keys() == made.keys():
+        for key in stored.keys() - _VERSIONS:
+            yield from differences(stored[key], made[key], f"{place}[{key!r}]")
+    elif isinstance(stored, list) and isinstance(made, list) and len(stored) == len(made):
+        for index, (old, new) in enumerate(zip(stored, made, strict=True)):
+            yield from differences(old, new, f"{place}[{index}]")
+    elif isinstance(stored, float) and isinstance(made, float):
+        if not math.isclose(stored, made, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE):
+            yield f"{place}: {stored} is stored, {made} was made"
+    elif stored != made:
+        yield f"{place}: {stored!r:.80} is stored, {made!r:.80} was made"
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _run(script: str, *arguments: str) -> None:
+    """Run a script of tests/data, which may use the helpers of the tests."""
+    variables = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")])),
+    }
+    result = subprocess.run([sys.executable, str(DATA / script), *arguments], cwd=ROOT, env=variables)
+    if result.returncode != 0:
+        raise WitnessError(f"{script} fails")
