@@ -83,7 +83,8 @@ class EngineModel:
             engine.RopeStyle(config.rope_style), config.rope_theta, self._factors, config.rope_magnitude
         )
         # the output matrix, often the largest, is packed first: while it is, it takes its memory twice
-        tensors = {"output.weight": weights.tensors["token_embd.weight"], **weights.tensors}
+        embedding = weights.tensors["token_embd.weight"].joined()  # once, where it is the output matrix, too
+        tensors = {"output.weight": embedding, **weights.tensors, "token_embd.weight": embedding}
         for name, tensor in tensors.items():
             self._set_tensor(name, tensor)
 

@@ -11,6 +11,7 @@ import pytest
 from engines import built_engine
 from gguf import GGMLQuantizationType
 from pth_files import write_pth
+from safetensors_files import CHECKPOINTS
 from tiny_models import random_tensors, tiny_config, write_gguf
 
 from pyllama3.bench.memory import peak_memory, reset_peak
@@ -69,6 +70,22 @@ def test_shards_are_released_when_they_have_been_put_together(tmp_path: Path) ->
     tensor = Tensor("x", TensorType.BF16, (512, 8192), parts)
     assert tensor.data.nbytes == 2 * arrays["x"].nbytes
     assert resident(tmp_path) < 0.1 * arrays["x"].nbytes
+
+
+def test_a_tied_embedding_in_shards_is_put_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = load_weights(CHECKPOINTS / "meta-2-shards-bf16")
+    del weights.tensors["output.weight"]
+    joined = []
+
+    def data(tensor: Tensor) -> np.ndarray:
+        if len(tensor.parts) > 1:
+            joined.append(tensor.name)
+        return original(tensor)
+
+    original = Tensor.data.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(Tensor, "data", property(data))
+    EngineModel(built_engine("c"), weights, threads=1)
+    assert sorted(joined) == sorted(name for name, tensor in weights.tensors.items() if len(tensor.shape) == 2)
 
 
 def test_packed_weights_are_not_kept_twice(tmp_path: Path) -> None:

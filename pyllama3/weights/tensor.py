@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class Tensor:
         data.flags.writeable = False
         self.release()
         return data
+
+    def joined(self) -> Tensor:
+        """Return the tensor in one part."""
+        return replace(self, parts=(self.data,), is_split_by_columns=False)
 
     def release(self) -> None:
         """Free the memory of the parts; when they are read again, they come back from the files."""
