@@ -35,7 +35,7 @@ class Conversation:
     @system.setter
     def system(self, text: str | None) -> None:
         rest = self.messages[0 if self.system is None else 1 :]
-        self.messages = rest if text is None else [{"role": "system", "content": text}, *rest]
+        self._replace(rest if text is None else [{"role": "system", "content": text}, *rest])
 
     def ask(self, text: str, **options: Any) -> Iterator[Piece]:
         """Answer a message; `options` are those of `Llama.generate`.
@@ -44,15 +44,18 @@ class Conversation:
         does not.
 
         Raises:
-            PyLlama3Error: see `Llama.chat`.
+            PyLlama3Error: see `Llama.chat`; the messages are as before.
         """
-        self.messages.append({"role": "user", "content": text})
-        try:
-            pieces = self.llm.chat(self.messages, session=self.session, **options)
-        except PyLlama3Error:
-            self.messages.pop()
-            raise
-        return self._listen(pieces)
+        return self._answer([*self.messages, {"role": "user", "content": text}], options)
+
+    def ask_again(self, **options: Any) -> Iterator[Piece]:
+        """Answer the last question once more, in place of its answer.
+
+        Raises:
+            OptionError: there is none.
+            PyLlama3Error: see `ask`.
+        """
+        return self._answer(self.messages[: self._find_question() + 1], options)
 
     def undo(self) -> str:
         """Forget the last question and its answer, and return the question.
@@ -60,18 +63,14 @@ class Conversation:
         Raises:
             OptionError: there is none.
         """
-        for at in reversed(range(len(self.messages))):
-            if self.messages[at]["role"] == "user":
-                question: str = self.messages[at]["content"]
-                del self.messages[at:]
-                return question
-        raise OptionError("there is no question to take back")
+        at = self._find_question()
+        question: str = self.messages[at]["content"]
+        self._replace(self.messages[:at])
+        return question
 
     def clear(self) -> None:
         """Forget all messages but the system message."""
-        system = self.system
-        self.messages = []
-        self.system = system
+        self._replace([] if self.system is None else self.messages[:1])
 
     def save(self, path: Path) -> None:
         """Write the messages as {"messages": [...]}.
@@ -92,7 +91,26 @@ class Conversation:
         Raises:
             OptionError: the file cannot be read, or is not a conversation.
         """
-        self.messages = read_messages(path)
+        self._replace(read_messages(path))
+
+    def _replace(self, messages: list[Message]) -> None:
+        """Take other messages, and let the session forget all but the beginning that they have in common."""
+        if messages:
+            self.session.reuse(self.llm.encode_chat(messages))
+        else:
+            self.session.rewind(0)
+        self.messages = messages
+
+    def _find_question(self) -> int:
+        for at in reversed(range(len(self.messages))):
+            if self.messages[at]["role"] == "user":
+                return at
+        raise OptionError("there is no last question")
+
+    def _answer(self, messages: list[Message], options: dict[str, Any]) -> Iterator[Piece]:
+        pieces = self.llm.chat(messages, session=self.session, **options)
+        self.messages = messages
+        return self._listen(pieces)
 
     def _listen(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         answer = ""

@@ -107,7 +107,8 @@ def test_commands(path: Path, tmp_path: Path) -> None:
         ("/set temperature hot", "temperature is 'hot'; a number is expected"),
         ("/set temperature none", "temperature is 'none'; a number is expected"),
         ("/set top_p 2", "top_p is 2.0; allowed: more than 0, at most 1"),
-        ("/undo", "there is no question to take back"),
+        ("/undo", "there is no last question"),
+        ("/regen", "there is no last question"),
         ("/save", "a file is missing"),
         ("/save no/folder/x", "no/folder/x: cannot be written: No such file or directory"),
         ("/load none.json", "none.json: No such file or directory"),
@@ -143,8 +144,8 @@ def spawn(path: Path, tmp_path: Path) -> Iterator[pexpect.spawn]:
     child = pexpect.spawn(
         sys.executable, arguments(path), env=environment(tmp_path), cwd=str(tmp_path), timeout=30, dimensions=(30, 100)
     )
-    child.expect("/help shows the commands")
-    expect_prompt(child, "tiny | 0 of ")
+    child.expect("/help: commands")
+    expect_prompt(child, "0 of ")
     yield child
     child.close(force=True)
 
@@ -186,7 +187,8 @@ def test_ctrl_c_stops_the_answer_only(endless: Path, tmp_path: Path) -> None:
         terminal.expect_exact("xyzyzyzyzyz")
         terminal.sendintr()
         terminal.expect_exact("(stopped)")
-        expect_prompt(terminal, " of 4096 tokens")
+        expect_prompt(terminal, " of 4096 tokens | ")
+        terminal.expect(r"\d tokens/s \| tiny")
         terminal.sendintr()  # at the prompt it does nothing
         expect_prompt(terminal, " of 4096 tokens")
         terminal.send("/set max_tokens 3\r")
@@ -194,6 +196,8 @@ def test_ctrl_c_stops_the_answer_only(endless: Path, tmp_path: Path) -> None:
         terminal.send("/regen\r")
         terminal.expect_exact("xyz\r\n")
         expect_prompt(terminal, " of 4096 tokens")
+        terminal.send("/clear\r")
+        expect_prompt(terminal, "0 of 4096 tokens")
         terminal.send("/quit\r")
         terminal.expect(pexpect.EOF)
         terminal.close()
@@ -217,10 +221,35 @@ def test_only_what_has_changed_is_evaluated_again(tmp_path: Path) -> None:
     before = conversation.session.position
     whole = len(llm.encode_chat([*conversation.messages, {"role": "user", "content": "second"}]))
     assert whole - before - 1 <= fed("second") < whole - 40
-    question = conversation.undo()
-    assert fed(question) <= 20  # all but the answer is there
+    assert list(conversation.ask_again(**options))[-1].stats.prompt_tokens == 1
     fresh = list(llm.chat(conversation.messages[:-1], **options))
     assert "".join(piece.text for piece in fresh) == conversation.messages[-1]["content"]
+
+
+def test_what_is_forgotten_takes_no_context(path: Path, tmp_path: Path) -> None:
+    conversation = Conversation(Llama.load(path), system="Be kind.")
+    session = conversation.session
+    list(conversation.ask("Hi", temperature=0))
+    one = session.position
+    list(conversation.ask("Hi", temperature=0))
+    conversation.save(tmp_path / "talk.json")
+    assert conversation.undo() == "Hi"
+    assert one < session.position < one + 10
+    conversation.clear()
+    assert 0 < session.position < one
+    conversation.load(tmp_path / "talk.json")
+    conversation.system = None
+    assert session.position < 10
+    conversation.clear()
+    assert session.position == 0
+
+
+def test_a_question_that_cannot_be_answered_again_stays(path: Path) -> None:
+    conversation = Conversation(Llama.load(path))
+    list(conversation.ask("Hi", temperature=0))
+    with pytest.raises(ContextError):
+        conversation.ask_again(max_tokens=600)
+    assert conversation.messages == [USER, ANSWER]
 
 
 def test_an_answer_that_is_broken_off_stays(endless: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import click
 
 from ..conversation import Conversation
 from ..errors import OptionError
-from ..generation import Statistics
+from ..generation import Piece, Statistics
 from ..sampling import SamplerOptions
 from .generating import print_pieces
 
@@ -43,7 +43,7 @@ class Chat:
             PyLlama3Error: it cannot be done; the conversation is as before.
         """
         if not text.startswith("/"):
-            self._answer(text)
+            self._answer(self.conversation.ask(text, **self.settings))
             return True
         name, _, argument = text[1:].partition(" ")
         if name == "quit":
@@ -57,12 +57,18 @@ class Chat:
         """Return how full the context is, and how fast the last answer came."""
         session = self.conversation.session
         speed = f" | {self.stats.speed:.1f} tokens/s" if self.stats else ""
-        return f"{self.conversation.llm.config.name} | {session.position} of {session.context} tokens{speed}"
+        return f"{session.position} of {session.context} tokens{speed} | {self.conversation.llm.config.name}"
 
-    def _answer(self, question: str) -> None:
-        self.stats = print_pieces(self.conversation.ask(question, **self.settings)) or self.stats
+    def _answer(self, pieces: Iterable[Piece]) -> None:
+        print_pieces(self._watched(pieces))
         if self.stats and self.stats.finish_reason == "context":
             click.echo("pyllama3: the context is full; /clear empties it, /undo makes room", err=True)
+
+    def _watched(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """Keep the statistics, also of an answer that is broken off."""
+        for piece in pieces:
+            self.stats = piece.stats
+            yield piece
 
     def _help(self, _argument: str) -> None:
         for name, command in COMMANDS.items():
@@ -102,7 +108,7 @@ class Chat:
         click.echo(f"{len(self.conversation.messages)} messages")
 
     def _regen(self, _argument: str) -> None:
-        self._answer(self.conversation.undo())
+        self._answer(self.conversation.ask_again(**self.settings))
 
     def _undo(self, _argument: str) -> None:
         self.conversation.undo()

@@ -29,7 +29,7 @@ def converse(chat: Chat) -> None:
         key_bindings=_line_feeds(),
         bottom_toolbar=chat.status,
     )
-    click.echo("/help shows the commands; Alt-Enter begins a new line; Ctrl-C stops an answer, Ctrl-D ends.")
+    click.echo("/help: commands. Alt-Enter: new line. Ctrl-C: stop the answer. Ctrl-D: end.")
     while True:
         try:
             text = _read(session)
