@@ -24,6 +24,7 @@ from tiny_models import random_tensors, tiny_config, write_gguf
 
 from pyllama3.backends import BACKENDS, is_available
 from pyllama3.cli import main
+from pyllama3.session import CACHE_TYPES
 
 ROOT = Path(__file__).parent.parent
 PYLLAMA3 = [sys.executable, "-m", "pyllama3"]
@@ -105,6 +106,17 @@ def test_backends_answer_the_same(chat_model: Path, backend: str) -> None:
     built_engine(backend)
     result = call("run", "-m", chat_model, "--backend", backend, "--exact", "--temp", "0", "-q", "-p", "hello")
     assert result == Result(0, ANSWER + "\n", "")
+
+
+@pytest.mark.parametrize("cache_type", CACHE_TYPES)
+def test_the_cache_has_the_type_that_is_asked_for(chat_model: Path, tmp_path: Path, cache_type: str) -> None:
+    cache = tmp_path / "cache"
+    options = ("-m", chat_model, "--temp", "0", "-q", "--prompt-cache", cache)
+    assert call("run", *options, "--cache-type", cache_type, "hello") == Result(0, ANSWER + "\n", "")
+    others = [other for other in CACHE_TYPES if other != cache_type]
+    for other in others:
+        error = call("run", *options, "--cache-type", other, "hello").error()
+        assert error.endswith(f"another precision: {cache_type}, this one is {other}")
 
 
 PROMPTS = pytest.mark.parametrize(

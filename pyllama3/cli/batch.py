@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import chat_template_option, engine_options, model_option, sampler_options
+from .options import chat_template_option, engine_options, model_option, pop_engine_options, sampler_options
 
 
 @click.command("batch", short_help="Answer the requests of a file.")
@@ -26,10 +26,6 @@ def command(
     target: Path,
     parallel: int,
     chat_template: str | None,
-    backend: str | None,
-    threads: int | None,
-    exact: bool,
-    context: int | None,
     quiet: bool,
     **sampling: Any,
 ) -> None:
@@ -44,9 +40,7 @@ def command(
     if not source.exists():
         raise click.ClickException(f"{source}: no such file")
     with (
-        load_model(
-            model, backend=backend, threads=threads, exact=exact, context=context, chat_template=chat_template
-        ) as llm,
+        load_model(model, chat_template=chat_template, **pop_engine_options(sampling)) as llm,
         click.progressbar(
             length=1, label="batch", show_pos=True, file=sys.stderr, hidden=quiet or not sys.stderr.isatty()
         ) as bar,

@@ -14,6 +14,7 @@ from .options import (
     engine_options,
     max_tokens_option,
     model_option,
+    pop_engine_options,
     sampler_options,
     text_options,
 )
@@ -34,10 +35,6 @@ def command(
     load: Path | None,
     max_tokens: int | None,
     chat_template: str | None,
-    backend: str | None,
-    threads: int | None,
-    exact: bool,
-    context: int | None,
     **options: Any,
 ) -> None:
     r"""Talk to a model: each line is a message, or a command such as /help. A line that ends in \ goes on.
@@ -51,11 +48,7 @@ def command(
     from .loading import load_model
 
     with ExitStack() as stack:
-        llm = stack.enter_context(
-            load_model(
-                model, backend=backend, threads=threads, exact=exact, context=context, chat_template=chat_template
-            )
-        )
+        llm = stack.enter_context(load_model(model, chat_template=chat_template, **pop_engine_options(options)))
         if llm.template is None:
             raise click.ClickException(f"{llm.config.name} has no chat template; use --chat-template, or pyllama3 run")
         conversation = Conversation(llm)

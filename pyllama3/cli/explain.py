@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import engine_options, model_option, sampler_options
+from .options import engine_options, model_option, pop_engine_options, sampler_options
 
 
 @click.command("explain", short_help="Write a page that shows why each token was chosen.")
@@ -33,10 +33,6 @@ def command(
     max_tokens: int,
     system: str | None,
     raw: bool,
-    backend: str | None,
-    threads: int | None,
-    exact: bool,
-    context: int | None,
     **sampling: Any,
 ) -> None:
     """Answer PROMPT as `pyllama3 run` does, and write an HTML page about it, which needs no network.
@@ -49,7 +45,7 @@ def command(
     from ..sampling import SamplerOptions
     from .loading import load_model
 
-    with load_model(model, backend=backend, threads=threads, exact=exact, context=context) as llm:
+    with load_model(model, **pop_engine_options(sampling)) as llm:
         if raw or llm.template is None:
             if system is not None:
                 raise click.UsageError("--system needs a model with a chat template, and no --raw.")

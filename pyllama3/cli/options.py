@@ -63,8 +63,19 @@ engine_options = _apply(
     click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core."),
     click.option("--exact", is_flag=True, help="Compute in single precision: slower, closest to the true model."),
     click.option("-c", "--context", type=int, metavar="N", help="Tokens of context; by default 4096 or the model's."),
+    click.option(
+        "--cache-type",
+        type=click.Choice(["f32", "f16", "int8"]),
+        help="What keys and values are stored as: the smaller, the less memory; by default f16, with --exact f32.",
+    ),
 )
-"""How a model is loaded: `backend`, `threads`, `exact`, `context`, to be passed to `Llama.load`."""
+"""How a model is loaded, see `pop_engine_options`."""
+
+
+def pop_engine_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Take what `engine_options` has added out of the options of a command, to be passed to `Llama.load`."""
+    return {name: options.pop(name) for name in ("backend", "threads", "exact", "context", "cache_type")}
+
 
 chat_template_option = click.option(
     "--chat-template",

@@ -13,6 +13,7 @@ from .options import (
     engine_options,
     max_tokens_option,
     model_option,
+    pop_engine_options,
     sampler_options,
     text_options,
 )
@@ -46,10 +47,6 @@ def command(
     raw: bool,
     prompt_cache: Path | None,
     chat_template: str | None,
-    backend: str | None,
-    threads: int | None,
-    exact: bool,
-    context: int | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -66,11 +63,7 @@ def command(
     from .loading import load_model
 
     with ExitStack() as stack:
-        llm = stack.enter_context(
-            load_model(
-                model, backend=backend, threads=threads, exact=exact, context=context, chat_template=chat_template
-            )
-        )
+        llm = stack.enter_context(load_model(model, chat_template=chat_template, **pop_engine_options(options)))
         if raw or llm.template is None:
             if system is not None:
                 raise click.UsageError("--system needs a model with a chat template, and no --raw.")
