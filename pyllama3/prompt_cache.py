@@ -46,10 +46,11 @@ def save_prompt(path: Path, session: Session, count: int) -> None:
 
 
 def load_prompt(path: Path, session: Session) -> None:
-    """Make a session hold what a file has, and nothing else. Of a longer prompt than its context it takes the start.
+    """Make a session hold what a file has, and nothing else.
 
     Raises:
-        PromptCacheError: the file cannot be read, is damaged, or is one of another model or precision.
+        PromptCacheError: the file cannot be read, is damaged, is one of another model or precision, or its prompt does
+            not fit into the context.
     """
     try:
         data = path.read_bytes()

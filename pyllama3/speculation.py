@@ -86,7 +86,7 @@ class DraftModel:
             OptionError: the number is out of range.
         """
         self._session = session
-        self._most = _checked(most, "lookup")
+        self._most = _checked(most, "draft_tokens")
 
     def draft(self, ids: Sequence[int]) -> Sequence[int]:
         """Return the greedy continuation by the smaller model, nothing where its context ends."""

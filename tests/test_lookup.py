@@ -137,6 +137,8 @@ def test_too_many_guesses_are_refused(engine: Engine, tmp_path: Path, most: int)
     llm = Llama.load(write_random(tmp_path / "m.gguf"), backend=engine.name)
     with pytest.raises(OptionError, match=f"^lookup is {most}; allowed: 1 to 64 "):
         llm.generate("x", lookup=most)
+    with pytest.raises(OptionError, match=f"^draft_tokens is {most}; allowed: 1 to 64 "):
+        llm.generate("x", draft=llm, draft_tokens=most)
 
 
 def test_what_followed_the_longest_and_latest_match_is_guessed() -> None:
