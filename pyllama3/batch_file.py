@@ -54,7 +54,7 @@ def run_batch(
         target: lines of {"id", "custom_id", "response", "error"}.
         parallel: how many requests are worked on at a time.
         defaults: options of the sampler for what a request does not say.
-        progress: is told the counts whenever they change.
+        progress: is told the counts at first and whenever they change.
 
     Raises:
         BackendError: there is not enough memory for so many.
@@ -135,6 +135,7 @@ class _Run:
         self._seen: set[str] = set()
 
     def work(self, lines: IO[bytes]) -> None:
+        self._progress(self._counts)
         waiting = self._generations(lines)
         more = True
         while more or self._jobs:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import engines
+import pexpect
 import pytest
 from tiny_models import random_tensors, tiny_config, write_gguf
 
@@ -77,7 +78,7 @@ def test_answers_are_those_of_single_runs(engine: Engine, path: Path, tmp_path: 
         seen: list[int] = []
         counts = run_batch(llm, source, target, parallel=parallel, progress=lambda c, seen=seen: seen.append(c.done))
         assert counts == BatchCounts(total=len(requests), answered=len(requests))
-        assert seen == list(range(1, len(requests) + 1))
+        assert seen == list(range(len(requests) + 1))
         assert by_id(read_lines(target)) == expected
 
 
@@ -197,6 +198,30 @@ def test_a_killed_batch_goes_on(path: Path, tmp_path: Path) -> None:
     assert "60 requests: " in result.stderr
     llm = Llama.load(path, exact=True)
     assert by_id(read_lines(target)) == {request["custom_id"]: single(llm, request) for request in requests}
+
+
+def test_progress_and_ctrl_c_in_a_narrow_terminal(path: Path, tmp_path: Path) -> None:
+    requests = [completion(number, max_tokens=20) for number in range(60)]
+    write_lines(tmp_path / "in.jsonl", requests)
+    arguments = ["-m", "pyllama3", "batch", "-m", str(path), "--parallel", "1", "in.jsonl", "out.jsonl"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    options: Any = {"env": environment, "cwd": str(tmp_path), "dimensions": (24, 50), "timeout": 30}
+    child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", **options)
+    child.expect_exact("answering in.jsonl\r\n")
+    child.expect(r"  \[-+\]  0/60")
+    child.expect(r"\r(?:\x1b\[\?25l)?(  \[[^\r\n]+\d/60  [\d:]+)")
+    assert child.match is not None
+    assert 40 < len(child.match[1]) <= 50
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    done = len(read_lines(tmp_path / "out.jsonl"))
+    assert done < 60
+    child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", **options)
+    child.expect_exact(f"60 requests: {60 - done} answered, 0 refused, {done} were done before")
+    child.expect(pexpect.EOF)
+    assert len(by_id(read_lines(tmp_path / "out.jsonl"))) == 60
 
 
 def test_files_that_are_refused(path: Path, tmp_path: Path) -> None:

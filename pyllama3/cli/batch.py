@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +38,18 @@ def command(
     """
     from ..batch_file import BatchCounts, run_batch
     from .loading import load_model
+    from .progress import progress_bar
 
     if not source.exists():
         raise click.ClickException(f"{source}: no such file")
     with (
         load_model(model, chat_template=chat_template, **pop_engine_options(sampling)) as llm,
-        click.progressbar(
-            length=1, label="batch", show_pos=True, file=sys.stderr, hidden=quiet or not sys.stderr.isatty()
-        ) as bar,
+        progress_bar(f"answering {source}", show_pos=True) as draw,
     ):
 
         def show(counts: BatchCounts) -> None:
-            bar.length = counts.total
-            bar.update(counts.done - bar.pos)
+            if not quiet:
+                draw(counts.done, counts.total)
 
         counts = run_batch(llm, source, target, parallel=parallel, defaults=sampling, progress=show)
     if not quiet:

@@ -1,4 +1,4 @@
-"""Progress bars for bytes on stderr, and no more than a title where stderr is not a terminal."""
+"""Progress bars on stderr, and no more than a title where stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ def download_progress(label: str) -> AbstractContextManager[Progress]:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Progress]:
-    """Yield what draws the bytes done so far; title and bar appear with the first bytes."""
+def progress_bar(title: str, *, show_pos: bool = False) -> Iterator[Progress]:
+    """Yield what draws how much is done, also in numbers with `show_pos`; title and bar appear at the first call.
+
+    The bar is as wide as the terminal.
+    """
     bar = None
     is_titled = False
 
@@ -30,7 +33,7 @@ def progress_bar(title: str) -> Iterator[Progress]:
             is_titled = True
             click.echo(title, err=True)
             if sys.stderr.isatty():
-                bar = click.progressbar(length=total or 0, file=sys.stderr, show_pos=False)
+                bar = click.progressbar(length=total or 0, width=0, file=sys.stderr, show_pos=show_pos)
                 bar.__enter__()
         if bar is not None:
             bar.length = total or 0  # each file of several has its own
