@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import operator
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 
 from ..errors import TokenizerError
@@ -95,7 +96,7 @@ def are_merges_in_a_row(names: Sequence[str], merges: Sequence[str]) -> bool:
     return listed.count(" ") == len(merges) and listed.replace(" ", "") == made
 
 
-def check_merge_order(ids: Mapping[str, int], merges: Iterable[str], *, several_ways: bool) -> None:
+def check_merge_order(ids: Mapping[str, int], merges: Sequence[str], *, several_ways: bool) -> None:
     """Check that merging by the lowest id is merging in the listed order, see `BytePairEncoder`.
 
     With `several_ways`, as in Llama 3, the list has every pair that makes a token.
@@ -103,12 +104,12 @@ def check_merge_order(ids: Mapping[str, int], merges: Iterable[str], *, several_
     Raises:
         TokenizerError: it is not.
     """
-    last = -1
-    for merge in merges:
-        id = ids.get(merge.replace(" ", "", 1), -1)
-        if id < last or (id == last and not several_ways) or id < 0:
-            raise TokenizerError(f"merge {merge!r:.80} does not make a token with a higher id than the merge before it")
-        last = id
+    made = [ids.get(merge.replace(" ", "", 1), -1) for merge in merges]
+    least, is_in_order = (0, operator.le) if several_ways else (-1, operator.lt)
+    in_order = list(map(is_in_order, [least, *made], made))
+    if not all(in_order):
+        merge = merges[in_order.index(False)]
+        raise TokenizerError(f"merge {merge!r:.80} does not make a token with a higher id than the merge before it")
 
 
 def merges_by_id(tokens: Sequence[bytes], literal: frozenset[int]) -> Iterator[str]:

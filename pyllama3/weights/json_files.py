@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,8 @@ def parse_json(path: Path, text: bytes, subject: str) -> dict[str, Any]:
         WeightsError: the text is not an object in JSON, or one in it has a key twice.
     """
     try:
-        value = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_without_duplicates)
+        with _no_collections():
+            value = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_without_duplicates)
     except RecursionError:
         raise WeightsError(f"{path}: {subject} is too deeply nested") from None
     except ValueError as error:
@@ -44,6 +48,18 @@ def parse_json(path: Path, text: bytes, subject: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WeightsError(f"{path}: {subject} is not an object in JSON")
     return value
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Let the garbage collector wait, which would look through 280,000 new lists again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
