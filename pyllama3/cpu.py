@@ -8,27 +8,32 @@ import re
 import sys
 from pathlib import Path
 
-X86_64_V3 = "x86-64-v3"
-"""The level of the x86-64 psABI (its microarchitecture levels) that has AVX2."""
-_X86_64_V3_FEATURES = {
+_X86_64_V3 = {
     *("cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"),
     *("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe"),
 }
-_SPELLINGS = {"abm": "lzcnt", "avx1.0": "avx", "lahf": "lahf_lm", "sse4.1": "sse4_1", "sse4.2": "sse4_2"}
+_X86_64_V4 = _X86_64_V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+LEVELS = {"x86-64-v4-vnni": _X86_64_V4 | {"avx512_vnni"}, "x86-64-v3": _X86_64_V3}
+"""Features, as Linux spells them, of the processors that portable builds have libraries for, the fastest first.
+
+v3 and v4 are levels of the x86-64 psABI (its microarchitecture levels).
+"""
+_SPELLINGS = {"abm": "lzcnt", "avx1.0": "avx", "avx512vnni": "avx512_vnni", "lahf": "lahf_lm"}
+_SPELLINGS |= {"sse4.1": "sse4_1", "sse4.2": "sse4_2"}
 """Features that systems spell otherwise; Linux lists lzcnt under the name AMD gave it together with popcnt."""
 
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def is_x86_64_v3() -> bool:
-    """Tell whether this is an x86-64 processor with AVX2 and what else its level requires; False where not known."""
-    return has_x86_64_v3(_linux_cpuinfo("flags") or _macos_sysctl("features", "leaf7_features", "extfeatures"))
+def processor_levels() -> list[str]:
+    """Return the names in `LEVELS` of what this processor has; none where that is not known."""
+    return levels_of(_linux_cpuinfo("flags") or _macos_sysctl("features", "leaf7_features", "extfeatures"))
 
 
-def has_x86_64_v3(features: str) -> bool:
-    """Tell whether a list of features, separated by spaces and as Linux or macOS spell them, has those of the level."""
-    names = features.lower().split()
-    return _X86_64_V3_FEATURES.issubset(_SPELLINGS.get(name, name) for name in names)
+def levels_of(features: str) -> list[str]:
+    """Return the names in `LEVELS` that a list of features, with spaces and as Linux or macOS spell them, covers."""
+    names = {_SPELLINGS.get(name, name) for name in features.lower().split()}
+    return [level for level, required in LEVELS.items() if required <= names]
 
 
 def processor_name() -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from pyllama3.backends import library_name
-from pyllama3.cpu import X86_64_V3
+from pyllama3.cpu import LEVELS
 from tools import build_engine
 from tools.build_engine import LIBRARY, ROOT, BuildError, build
 
@@ -122,10 +122,13 @@ def pointer(values: array.array[float]) -> ctypes.c_void_p:
     return ctypes.c_void_p(values.buffer_info()[0])
 
 
-def allows_avx2(flags: list[str]) -> bool:
+def allowed(flags: list[str]) -> list[str]:
+    """Return the symbols of instructions that the compiler may use."""
     command = ["cc", *flags, "-dM", "-E", "-xc", os.devnull]
-    macros = subprocess.check_output(command, text=True).split()
-    return {"__AVX2__", "__FMA__", "__F16C__"} <= set(macros)
+    macros = set(subprocess.check_output(command, text=True).split())
+    avx2 = {"__AVX2__", "__FMA__", "__F16C__"} <= macros
+    vnni = avx2 and {"__AVX512VNNI__", "__AVX512VL__"} <= macros
+    return ["AVX2"] * avx2 + ["VNNI"] * vnni
 
 
 @needs_cc
@@ -145,7 +148,7 @@ def test_manifest_tells_how_it_was_built(
     assert flags[-2:] == ["-DFIRST", "-DLAST=1"]
     assert {"-O3", "-Wall", "-Wextra", "-Werror"} < set(flags)
     assert ("-fopenmp" in flags) == manifest["openmp"]
-    symbols = ["C"] + ["OPENMP"] * bool(manifest["openmp"]) + ["AVX2"] * allows_avx2(flags)
+    symbols = ["C"] + ["OPENMP"] * bool(manifest["openmp"]) + allowed(flags)
     assert manifest["defines"] == {"llama3.py": ["PYTHON"], "llama3_plain.py": [], "llama3.c": symbols}
     assert str(manifest["built"]).startswith("20")
 
@@ -185,7 +188,7 @@ def test_portable_code_is_not_for_this_processor_only(
     monkeypatch.setenv("CFLAGS", "-mavx2 -mfma -mf16c" if platform.machine() in ("x86_64", "AMD64") else "")
     build(out, compiler=compiler, sources=sources, profile="portable")
     manifest = read_manifest(out)
-    assert ("AVX2" in manifest["defines"]["llama3.c"]) == allows_avx2(manifest["cflags"]["llama3.c"])
+    assert ("AVX2" in manifest["defines"]["llama3.c"]) == ("AVX2" in allowed(manifest["cflags"]["llama3.c"]))
 
 
 @needs_cc
@@ -280,7 +283,7 @@ def test_unknown_option_lists_the_known(option: str, sources: Path, out: Path) -
 
 def test_the_host_looks_for_the_libraries_that_are_built() -> None:
     assert library_name() == LIBRARY
-    assert list(build_engine.VARIANTS) == ["llama3", f"llama3-{X86_64_V3}"]
+    assert set(build_engine.VARIANTS) == {"llama3", *(f"llama3-{level}" for level in LEVELS)}
     for variant in build_engine.VARIANTS:
         assert library_name(variant) == build_engine.library_name(variant)
 

@@ -21,10 +21,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "manifest.json"
-VARIANTS = {"llama3": [], "llama3-x86-64-v3": ["-march=x86-64-v3"]}
+VARIANTS = {
+    "llama3": [],
+    "llama3-x86-64-v3": ["-march=x86-64-v3"],
+    "llama3-x86-64-v4-vnni": ["-march=x86-64-v4", "-mavx512vnni"],
+}
 """Names of the C files and libraries, and the flags for those that only some processors run, in portable builds.
 
-x86-64-v3 is a level of the x86-64 psABI: processors with AVX2, FMA and F16C.
+The levels are those of the x86-64 psABI: v3 processors have AVX2, FMA and F16C, v4 ones the common parts of AVX-512.
 """
 
 
@@ -68,12 +72,20 @@ int threads(void) { return omp_get_max_threads(); }
 #endif
 double probe(const char *s) { return sqrt(atof(s)); }
 """
-PROBE_AVX2 = """
+PROBES = {
+    "AVX2": """
 #include <immintrin.h>
 #if !defined(__AVX2__) || !defined(__FMA__) || !defined(__F16C__)
 #error
 #endif
-"""
+""",
+    "VNNI": """
+#if !defined(__AVX512VNNI__) || !defined(__AVX512VL__)
+#error
+#endif
+""",
+}
+"""Programs that compile where a symbol may be set, beside what the symbols before it need."""
 GET_C_COMPILER = {
     "darwin": "xcode-select --install",
     "win32": "https://www.msys2.org, then set CC to its gcc",
@@ -102,7 +114,7 @@ class Variant:
     flags: tuple[str, ...]
     """What the C compiler accepts."""
     symbols: tuple[str, ...]
-    """Symbols for the Fusion compiler: "OPENMP", and "AVX2" where the flags allow its instructions (and FMA, F16C)."""
+    """Symbols for the Fusion compiler: "OPENMP", and those of `PROBES` whose instructions the flags allow."""
 
 
 @dataclass(frozen=True)
@@ -223,12 +235,16 @@ def find_c_compiler(cc: str, profile: str, say: Say) -> CCompiler | None:
         accepted = [flag for flag in flags if flag not in refused]
         wanted_variants = VARIANTS if profile == "portable" else {"llama3": []}
         more_flags = {name: more for name, more in wanted_variants.items() if accepts(more)}
-        source.write_text(PROBE_AVX2, encoding="utf-8")
         variants = {}
         for name, more in more_flags.items():
             flags = [*accepted, *more, *shlex.split(os.environ.get("CFLAGS", ""))]
-            symbols = {"OPENMP": "-fopenmp" not in refused, "AVX2": accepts(flags)}
-            variants[name] = Variant(tuple(flags), tuple(name for name, found in symbols.items() if found))
+            symbols = [] if "-fopenmp" in refused else ["OPENMP"]
+            for symbol, probe in PROBES.items():
+                source.write_text(probe, encoding="utf-8")
+                if not accepts(flags):
+                    break
+                symbols.append(symbol)
+            variants[name] = Variant(tuple(flags), tuple(symbols))
     version = run([*command, "--version"]).stdout.partition("\n")[0]
     return CCompiler(tuple(command), version, variants)
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..cpu import X86_64_V3, is_x86_64_v3
+from ..cpu import processor_levels
 from ..errors import BackendError
 
 BACKENDS = ("c", "numba", "python")
@@ -115,9 +115,8 @@ def find_variant(folder: Path | None = None) -> str:
 
     Builds for this machine have one, wheels several.
     """
-    newer = f"llama3-{X86_64_V3}"
-    is_there = ((folder or engine_dir()) / library_name(newer)).is_file()
-    return newer if is_there and is_x86_64_v3() else "llama3"
+    names = [f"llama3-{level}" for level in processor_levels()]
+    return next((name for name in names if ((folder or engine_dir()) / library_name(name)).is_file()), "llama3")
 
 
 def is_built(name: str, folder: Path | None = None) -> bool:
