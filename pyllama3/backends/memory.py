@@ -5,11 +5,14 @@ from __future__ import annotations
 import mmap
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import BackendError
+
+if TYPE_CHECKING:
+    from . import Engine
 
 
 def zeros(dtype: str, length: int, *, sparse: bool) -> np.ndarray:
@@ -32,3 +35,41 @@ def zeros(dtype: str, length: int, *, sparse: bool) -> np.ndarray:
         return np.frombuffer(mapped, dtype)
     except (MemoryError, ValueError, OverflowError, OSError):
         raise BackendError(f"no memory for {length} numbers of type {dtype}") from None
+
+
+class Pool:
+    """Carves arrays out of large ones: their pages of 2 MB are a third quicker to read than small pages."""
+
+    _SIZE = 64 << 20
+    _ALIGNMENT = 64  # a cache line
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._free = np.empty(0, np.uint8)
+
+    def take(self, dtype: str, length: int) -> Any:
+        """Return an array of zeros, to pass to methods of the engine.
+
+        Raises:
+            BackendError: there is not enough memory.
+        """
+        return self._engine.view(self._carve(length * np.dtype(dtype).itemsize), dtype)
+
+    def copy(self, data: np.ndarray, dtype: str) -> Any:
+        """Return an array with the same bytes as `data` (uint8), to pass to methods of the engine.
+
+        Raises:
+            BackendError: there is not enough memory.
+        """
+        carved = self._carve(data.size)
+        carved[:] = data.reshape(-1)
+        return self._engine.view(carved, dtype)
+
+    def _carve(self, size: int) -> np.ndarray:
+        taken = -(-size // self._ALIGNMENT) * self._ALIGNMENT
+        if taken > self._free.size:
+            array = self._engine.empty("uint8", max(taken, self._SIZE) + self._ALIGNMENT)
+            memory = self._engine.numpy(array, "uint8")
+            self._free = memory[-memory.ctypes.data % self._ALIGNMENT :]
+        carved, self._free = self._free[:size], self._free[taken:]
+        return carved
