@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Engine
+from .backends.memory import Pool
 from .config import ModelConfig
 from .errors import ContextError, OptionError, WeightsError
 from .weights import Tensor, TensorType, Weights
@@ -82,6 +83,7 @@ class EngineModel:
         self.native.set_rope(
             engine.RopeStyle(config.rope_style), config.rope_theta, self._factors, config.rope_magnitude
         )
+        self._pool = Pool(engine)
         # the output matrix, often the largest, is packed first: while it is, it takes its memory twice
         embedding = weights.tensors["token_embd.weight"].joined()  # once, where it is the output matrix, too
         tensors = {"output.weight": embedding, **weights.tensors, "token_embd.weight": embedding}
@@ -94,21 +96,31 @@ class EngineModel:
         layer = int(parts[1]) if parts[0] == "blk" else 0
         target = self.native.get_tensor(engine.TensorId[parts[-2].upper()], layer)
         rows, cols = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
-        data = tensor.data
-        floats = engine.view(data, "float32") if tensor.type == TensorType.F32 else None
-        halves = engine.view(data, "int16") if tensor.type in (TensorType.F16, TensorType.BF16) else None
-        blocks = engine.view(data, "uint8") if floats is None and halves is None else None
-        target.set(engine.TensorType(int(tensor.type)), rows, cols, floats, halves, blocks)
+        target.set(engine.TensorType(int(tensor.type)), rows, cols, *self._arrays(tensor, engine.view))
+        if not engine.packs or parts[-2] == "token_embd" or rows == 1:
+            return
         words = target.get_words_length(not self.quantizes)
-        if engine.packs and parts[-2] != "token_embd" and words > 0:
+        if words > 0:
             minimums = target.get_minimums_length()
             target.pack(
-                engine.empty("int32", words),
-                engine.empty("int16", target.get_scales_length()),
-                engine.empty("int16", minimums) if minimums > 0 else None,
+                self._pool.take("int32", words),
+                self._pool.take("int16", target.get_scales_length()),
+                self._pool.take("int16", minimums) if minimums > 0 else None,
                 self.threads,
             )
-            tensor.release()
+        else:
+            target.set(engine.TensorType(int(tensor.type)), rows, cols, *self._arrays(tensor, self._pool.copy))
+        tensor.release()
+
+    def _arrays(self, tensor: Tensor, view: Callable[[NDArray[np.uint8], str], Any]) -> list[Any]:
+        """Return the arrays for `Tensor.set`, made by a function: floats, halves and blocks, all None but one."""
+        if tensor.type == TensorType.F32:
+            position, dtype = 0, "float32"
+        elif tensor.type in (TensorType.F16, TensorType.BF16):
+            position, dtype = 1, "int16"
+        else:
+            position, dtype = 2, "uint8"
+        return [view(tensor.data, dtype) if at == position else None for at in range(3)]
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -146,9 +158,8 @@ class State:
         """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
         if model.quantizes:
             length = self.native.get_input_length()
-            self.native.get_input().set_quantized(
-                engine.empty("int8", length), engine.empty("float32", length // 32), engine.empty("int16", length // 32)
-            )
+            quantized = (("int8", length), ("float32", length // 32), ("float32", length // 16))
+            self.native.get_input().set_quantized(*(engine.empty(dtype, count) for dtype, count in quantized))
         self._buffers: dict[str, Any] = {}
         for buffer in engine.Buffer:
             data = engine.empty("float32", self.native.get_buffer_length(buffer))

@@ -293,7 +293,7 @@ class Quantized:
     def __init__(self, engine: Engine, x: Floats) -> None:
         self.quants = Output(engine, np.full(64 + len(x), 3), "int8")
         self.scales = Output(engine, np.full(2 + len(x) // 32, 3), "float32")
-        self.sums = Output(engine, np.full(2 + len(x) // 32, 3), "int16")
+        self.sums = Output(engine, np.full(4 + len(x) // 16, 3), "float32")
         x = np.concatenate([np.full(64, np.nan, np.float32), x])
         outputs = self.quants.run, self.scales.run, self.sums.run
         engine.Int8.quantize(*outputs, Input(engine, x).run, 64, len(x) - 64)
@@ -313,7 +313,7 @@ def test_quantizing_a_block(engine: Engine, numbers: list[float], size: float) -
     if scale > TINIEST:
         assert_close(quantized.numbers(), x, scale * (0.5 + 2.0**-14))
         assert np.abs(quants).max() == 127
-    assert quantized.sums.result()[2] == quants.sum()
+    assert_close(quantized.sums.result()[4:], scale * quants.reshape(2, 16).sum(axis=1), ELEMENTWISE * largest * 16)
 
 
 @pytest.mark.parametrize("top", [1e-30, 3e-37, 1e-38, 1e-44])  # 127 / 3e-37 is beyond float32
@@ -322,14 +322,14 @@ def test_quantizing_a_block_of_next_to_nothing(engine: Engine, top: float) -> No
     x[[3, 4, 5]] = top, -top, top
     quantized = Quantized(engine, x)  # the sanitizers notice if its sum overflows
     assert_close(quantized.numbers(), x, top)
-    assert quantized.sums.result()[2] == quantized.quants.result()[64:].sum()
+    assert_close(quantized.sums.result()[4:], quantized.numbers().reshape(2, 16).sum(axis=1), top * 2.0**-20)
 
 
 def test_quantizing_leaves_the_rest_alone(engine: Engine) -> None:
     quantized = Quantized(engine, normal(96))
     assert (quantized.quants.result()[:64] == 3).all()
     assert (quantized.scales.result()[:2] == 3).all()
-    assert (quantized.sums.result()[:2] == 3).all()
+    assert (quantized.sums.result()[:4] == 3).all()
 
 
 def test_a_block_of_zeros_stays_zero(engine: Engine) -> None:
@@ -347,29 +347,41 @@ EXTREMES = {
 """Vectors with the largest integers, at which sums of 16 bits might overflow."""
 
 
+def multiply(engine: Engine, packed: PackedWeights, vectors: list[Quantized], start: int, end: int) -> Values:
+    """Return the products of some rows with quantized vectors; what is not computed is 5."""
+    quants, scales, sums = zip(
+        *((v.quants.result()[64:], v.scales.result()[2:], v.sums.result()[4:]) for v in vectors), strict=True
+    )
+    batch = [
+        Input(engine, np.concatenate(parts), dtype).run
+        for parts, dtype in ((quants, "int8"), (scales, "float32"), (sums, "float32"))
+    ]
+    words, *scales_and_minimums = packed.arguments
+    if len(scales_and_minimums) == 1:
+        scales_and_minimums.append(None)
+    y = Output(engine, np.full((len(vectors), ROWS), 5))
+    layout = 4 if packed.four_bits else 8, 1
+    engine.Int8.mat_mul(y.run, ROWS, words, *scales_and_minimums, *layout, *batch, len(vectors), start, end, COLS)
+    return y.result()
+
+
 @pytest.mark.parametrize("type", PACKED_TYPES)
 @pytest.mark.parametrize("x", EXTREMES)
 @pytest.mark.parametrize(("start", "end"), [(0, 64), (32, 64)])
-def test_packed_weights_times_8_bit_activations(engine: Engine, type: TensorType, x: str, start: int, end: int) -> None:
+@pytest.mark.parametrize("count", [1, 4])
+def test_packed_weights_times_8_bit_activations(
+    engine: Engine, type: TensorType, x: str, start: int, end: int, count: int
+) -> None:
     packed, vector = PackedWeights(engine, type), Quantized(engine, EXTREMES[x])
-    y = Output(engine, np.full(ROWS, 5))
-    arguments = [y.array, MARGIN, *packed.arguments, vector.quants.run, vector.scales.run]
-    if packed.four_bits:
-        engine.Int8.mat_vec_q4(*arguments, vector.sums.run, 64, start, end, COLS)
-    else:
-        engine.Int8.mat_vec_q8(*arguments, 64, start, end, COLS)
-    check_rows(y.result(), start, end, packed.exact, vector.numbers())
+    for row in multiply(engine, packed, [vector] * count, start, end):
+        check_rows(row, start, end, packed.exact, vector.numbers())
 
 
-@pytest.mark.parametrize("type", [TensorType.Q4_0, TensorType.Q4_1])
+@pytest.mark.parametrize("type", PACKED_TYPES)
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 9])
-def test_nibbles_times_a_batch_of_8_bit_activations(engine: Engine, type: TensorType, count: int) -> None:
+def test_packed_weights_times_a_batch_of_8_bit_activations(engine: Engine, type: TensorType, count: int) -> None:
     packed = PackedWeights(engine, type)
     vectors = [Quantized(engine, normal(COLS, seed=seed) * 10 ** (seed % 4)) for seed in range(count)]
-    parts = zip(*((v.quants.result()[64:], v.scales.result()[2:], v.sums.result()[2:]) for v in vectors), strict=True)
-    dtypes = ("int8", "float32", "int16")
-    batch = [Input(engine, np.concatenate(part), dtype).run for part, dtype in zip(parts, dtypes, strict=True)]
-    y = Output(engine, np.full((count, ROWS), 5))
-    engine.Int8.mat_mul_q4(y.run, ROWS, *packed.arguments, *batch, count, 32, 64, COLS)
-    for row, vector in zip(y.result(), vectors, strict=True):
+    products = multiply(engine, packed, vectors, 32, 64)
+    for row, vector in zip(products, vectors, strict=True):
         check_rows(row, 32, 64, packed.exact, vector.numbers())

@@ -267,7 +267,7 @@ class _LayerProbe:
         rows = self._subject.weights.tensors[self._name(tensor)].shape[0]
         activations = engine.Activations()
         if model.quantizes:
-            quantized = (("int8", x.size), ("float32", x.size // 32), ("int16", x.size // 32))
+            quantized = (("int8", x.size), ("float32", x.size // 32), ("float32", x.size // 16))
             activations.set_quantized(*(engine.empty(dtype, max(1, length)) for dtype, length in quantized))
         activations.set(self._copy(x), cols)
         activations.quantize(0, count)
