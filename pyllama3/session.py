@@ -96,10 +96,13 @@ class EngineModel:
         layer = int(parts[1]) if parts[0] == "blk" else 0
         target = self.native.get_tensor(engine.TensorId[parts[-2].upper()], layer)
         rows, cols = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
-        target.set(engine.TensorType(int(tensor.type)), rows, cols, *self._arrays(tensor, engine.view))
-        if not engine.packs or parts[-2] == "token_embd" or rows == 1:
-            return
-        words = target.get_words_length(not self.quantizes)
+        shape = engine.TensorType(int(tensor.type)), rows, cols
+        target.set(*shape, None, None, None)
+        is_multiplied = engine.packs and rows > 1 and parts[-2] != "token_embd"
+        words = target.get_words_length(not self.quantizes) if is_multiplied else 0
+        # what is multiplied as it is stored is also read faster from the pool's pages
+        view = self._pool.copy if is_multiplied and words == 0 else engine.view
+        target.set(*shape, *_arrays(tensor, view))
         if words > 0:
             minimums = target.get_minimums_length()
             target.pack(
@@ -108,19 +111,8 @@ class EngineModel:
                 self._pool.take("int16", minimums) if minimums > 0 else None,
                 self.threads,
             )
-        else:
-            target.set(engine.TensorType(int(tensor.type)), rows, cols, *self._arrays(tensor, self._pool.copy))
-        tensor.release()
-
-    def _arrays(self, tensor: Tensor, view: Callable[[NDArray[np.uint8], str], Any]) -> list[Any]:
-        """Return the arrays for `Tensor.set`, made by a function: floats, halves and blocks, all None but one."""
-        if tensor.type == TensorType.F32:
-            position, dtype = 0, "float32"
-        elif tensor.type in (TensorType.F16, TensorType.BF16):
-            position, dtype = 1, "int16"
-        else:
-            position, dtype = 2, "uint8"
-        return [view(tensor.data, dtype) if at == position else None for at in range(3)]
+        if is_multiplied:
+            tensor.release()
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -339,3 +331,14 @@ def check_ids(ids: Sequence[int], vocab_size: int) -> None:
     for id in ids:
         if not 0 <= id < vocab_size:
             raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")
+
+
+def _arrays(tensor: Tensor, view: Callable[[NDArray[np.uint8], str], Any]) -> list[Any]:
+    """Return the arrays for `Tensor.set`, made by a function: floats, halves and blocks, all None but one."""
+    if tensor.type == TensorType.F32:
+        position, dtype = 0, "float32"
+    elif tensor.type in (TensorType.F16, TensorType.BF16):
+        position, dtype = 1, "int16"
+    else:
+        position, dtype = 2, "uint8"
+    return [view(tensor.data, dtype) if at == position else None for at in range(3)]

@@ -100,12 +100,12 @@ def _read(path: Path) -> str:
 
 
 def _parse(lines: list[str]) -> Iterator[Method]:
-    """Yield the methods, which are indented by one tab."""
+    """Yield the methods, which are indented by one tab; native blocks with functions come before the classes."""
     cls, end = "", 0
     for n, line in enumerate(lines):
         if found := _CLASS.match(line):
             cls = found[1]
-        if n >= end and (found := _METHOD.match(line)):
+        if cls and n >= end and (found := _METHOD.match(line)):
             end = next(last for last in range(n, len(lines)) if _ends_method(lines, n, last)) + 1
             first = n
             while lines[first - 1].startswith("\t///"):

@@ -201,15 +201,15 @@ def test_a_killed_batch_goes_on(path: Path, tmp_path: Path) -> None:
 
 
 def test_progress_and_ctrl_c_in_a_narrow_terminal(path: Path, tmp_path: Path) -> None:
-    requests = [completion(number, max_tokens=20) for number in range(60)]
+    requests = [completion(number, max_tokens=20) for number in range(600)]
     write_lines(tmp_path / "in.jsonl", requests)
     arguments = ["-m", "pyllama3", "batch", "-m", str(path), "--parallel", "1", "in.jsonl", "out.jsonl"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     options: Any = {"env": environment, "cwd": str(tmp_path), "dimensions": (24, 50), "timeout": 30}
     child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", **options)
     child.expect_exact("answering in.jsonl\r\n")
-    child.expect(r"  \[-+\]  0/60")
-    child.expect(r"\r(?:\x1b\[\?25l)?(  \[[^\r\n]+\d/60  [\d:]+)")
+    child.expect(r"  \[-+\]  0/600")
+    child.expect(r"\r(?:\x1b\[\?25l)?(  \[[^\r\n]+\d/600  [\d:]+)")
     assert child.match is not None
     assert 40 < len(child.match[1]) <= 50
     child.sendintr()
@@ -217,11 +217,11 @@ def test_progress_and_ctrl_c_in_a_narrow_terminal(path: Path, tmp_path: Path) ->
     child.close()
     assert child.exitstatus == 130
     done = len(read_lines(tmp_path / "out.jsonl"))
-    assert done < 60
+    assert done < 600
     child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", **options)
-    child.expect_exact(f"60 requests: {60 - done} answered, 0 refused, {done} were done before")
+    child.expect_exact(f"600 requests: {600 - done} answered, 0 refused, {done} were done before")
     child.expect(pexpect.EOF)
-    assert len(by_id(read_lines(tmp_path / "out.jsonl"))) == 60
+    assert len(by_id(read_lines(tmp_path / "out.jsonl"))) == 600
 
 
 def test_files_that_are_refused(path: Path, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_bits_are_those_of_the_reference(type: TensorType, kind: str) -> None:
     values=arrays(
         np.float32,
         (2, 32),
-        elements=st.floats(-60000, 60000, width=32, allow_subnormal=False) | st.sampled_from([0, 1, -1, 0.5]),
+        # below that, the reference turns infinities into integers, in which processors differ
+        elements=st.floats(-60000, 60000, width=32).filter(lambda x: abs(x) > 1e-30) | st.sampled_from([0, 1, -1, 0.5]),
     )
 )
 def test_bits_are_those_of_the_reference_for_any_numbers(type: TensorType, values: Floats) -> None:
