@@ -268,6 +268,16 @@ def check_rows(y: Floats, start: int, end: int, weights: Array, x: Values) -> No
     assert_sums(y[wanted], weights[wanted] @ x, np.abs(weights[wanted]) @ np.abs(x))
 
 
+@pytest.mark.parametrize("cols", [1, 7, 8, 9, 40, 256])
+def test_filling_a_tile(engine: Engine, cols: int) -> None:
+    rows = normal(16, cols + 3)
+    expected = rows[:, :cols].T.copy()
+    rows[:, cols:] = np.nan  # not to be read
+    tile = Output(engine, (cols, 16))
+    engine.Kernels.fill_tile(tile.run, Input(engine, rows).run, cols + 3, cols)
+    np.testing.assert_array_equal(tile.result(), expected)
+
+
 @pytest.mark.parametrize("cols", [1, 2, 3, 50])
 def test_tiles(engine: Engine, cols: int) -> None:
     tile, x, y = normal(cols, 16), normal(4, cols + 5), normal(4, 16 + 3)

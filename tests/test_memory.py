@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pth_files import write_pth
 from safetensors_files import CHECKPOINTS
 from tiny_models import random_tensors, tiny_config, write_gguf
 
+from pyllama3.backends.memory import Pool
 from pyllama3.bench.memory import peak_memory, reset_peak
 from pyllama3.session import EngineModel, Session
 from pyllama3.weights import Tensor, TensorType, load_weights
@@ -86,6 +88,18 @@ def test_a_tied_embedding_in_shards_is_put_together_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(Tensor, "data", property(data))
     EngineModel(built_engine("c"), weights, threads=1)
     assert sorted(joined) == sorted(name for name, tensor in weights.tensors.items() if len(tensor.shape) == 2)
+
+
+def test_a_pool_carves_arrays_that_share_no_cache_line() -> None:
+    pool = Pool(built_engine("c"))
+    large = pool.take("uint8", 65 << 20)
+    arrays = [pool.take("float32", 3), pool.take("int16", 33), pool.copy(np.arange(7, dtype=np.uint8), "uint8"), large]
+    assert [(array.dtype.name, array.size) for array in arrays[:3]] == [("float32", 3), ("int16", 33), ("uint8", 7)]
+    assert not any(array.any() for array in (arrays[0], arrays[1], large))
+    assert arrays[2].tolist() == list(range(7))
+    lines = [range(array.ctypes.data // 64, -(-(array.ctypes.data + array.nbytes) // 64)) for array in arrays]
+    assert all(array.ctypes.data % 64 == 0 for array in arrays)
+    assert all(a.stop <= b.start or b.stop <= a.start for a, b in combinations(lines, 2))
 
 
 def test_packed_weights_are_not_kept_twice(tmp_path: Path) -> None:
