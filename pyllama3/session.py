@@ -149,9 +149,7 @@ class State:
         self.cache = self._allocate_cache()
         """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
         if model.quantizes:
-            length = self.native.get_input_length()
-            quantized = (("int8", length), ("float32", length // 32), ("float32", length // 16))
-            self.native.get_input().set_quantized(*(engine.empty(dtype, count) for dtype, count in quantized))
+            allow_quantizing(engine, self.native.get_input(), self.native.get_input_length())
         self._buffers: dict[str, Any] = {}
         for buffer in engine.Buffer:
             data = engine.empty("float32", self.native.get_buffer_length(buffer))
@@ -318,6 +316,16 @@ class Session:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def allow_quantizing(engine: Engine, activations: Any, length: int) -> None:
+    """Give `Activations` of up to `length` numbers the memory for 8-bit integers, and scales and sums of blocks.
+
+    Raises:
+        BackendError: there is not enough memory.
+    """
+    lengths = (("int8", length), ("float32", length // 32), ("float32", length // 16))
+    activations.set_quantized(*(engine.empty(dtype, max(1, count)) for dtype, count in lengths))
 
 
 def check_ids(ids: Sequence[int], vocab_size: int) -> None:

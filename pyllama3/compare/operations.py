@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..config import RopeStyle
-from ..session import State
+from ..session import State, allow_quantizing
 from .metrics import Array, Difference, difference
 from .reference import ReferenceModel, attention_scores, attention_values, rms_norm, silu, softmax, swiglu
 from .subjects import (
@@ -267,8 +267,7 @@ class _LayerProbe:
         rows = self._subject.weights.tensors[self._name(tensor)].shape[0]
         activations = engine.Activations()
         if model.quantizes:
-            quantized = (("int8", x.size), ("float32", x.size // 32), ("float32", x.size // 16))
-            activations.set_quantized(*(engine.empty(dtype, max(1, length)) for dtype, length in quantized))
+            allow_quantizing(engine, activations, x.size)
         activations.set(self._copy(x), cols)
         activations.quantize(0, count)
         y = engine.empty("float32", count * rows)
