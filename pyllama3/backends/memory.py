@@ -38,7 +38,7 @@ def zeros(dtype: str, length: int, *, sparse: bool) -> np.ndarray:
 
 
 class Pool:
-    """Carves arrays out of large ones: their pages of 2 MB are a third quicker to read than small pages."""
+    """Carves arrays out of large ones, whose pages of 2 MB processors read faster than small ones."""
 
     _SIZE = 64 << 20
     _ALIGNMENT = 64  # a cache line
