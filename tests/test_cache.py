@@ -137,6 +137,38 @@ def test_the_steps_of_attention(engine: Engine, kind: str) -> None:
     assert_close(output.result(), cache.attend(layer, sequence, queries, positions, 0, 3, head), TINIEST)
 
 
+@pytest.mark.parametrize("kind", CACHE_TYPES)
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("group", "head_dim", "first", "rows"), [(3, 20, 39, 1), (3, 64, 15, 2), (1, 8, 30, 5), (4, 48, 0, 1)]
+)
+def test_threads_that_share_the_steps_get_the_same(
+    engine: Engine, kind: str, threads: int, group: int, head_dim: int, first: int, rows: int
+) -> None:
+    kv_heads, layer, sequence, positions = 3, 1, 2, list(range(first, first + rows))
+    cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
+    fill(cache, layer, sequence, first + rows)
+    queries = normal(rows, kv_heads, group, head_dim, seed=7)
+    output = Output(engine, np.full(queries.shape, 5))
+    scratch = Output(engine, (cache.native.get_scratch_length() * threads,))
+    where = Input(engine, positions, "int32").run
+    assert cache.native.can_attend_together(rows, threads)
+    cache.native.attend_together(
+        output.run, Input(engine, queries).run, where, rows, layer, sequence, scratch.run, threads
+    )
+    scratch.result()
+    result = output.result()
+    for head in range(kv_heads):
+        alone = cache.attend(layer, sequence, queries, positions, 0, rows, head)
+        assert (result[:, head] == alone[:, head]).all()
+
+
+def test_heads_that_need_more_memory_than_threads_have_do_not_attend_together(engine: Engine) -> None:
+    native = Cache(engine, 16, 17, 4, 8).native  # 64 queries have memory in each thread
+    assert not native.can_attend_together(1, 1)
+    assert native.can_attend_together(1, 2)
+
+
 def test_attention_over_more_positions_than_are_summed_at_a_time(engine: Engine) -> None:
     cache = Cache(engine, 600, 1, 2, 8)
     keys, values = fill(cache, 0, 0, 600)
