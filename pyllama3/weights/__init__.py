@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WeightsError
 from .gguf import MAGIC as GGUF_MAGIC
-from .gguf_llama import load_gguf
-from .huggingface import CONFIG, load_huggingface
-from .llama2c import load_llama2c
 from .mapping import map_file
-from .meta import PARAMS, load_meta
 from .tensor import Tensor, Weights
 from .types import TensorType
 
 __all__ = ["Tensor", "TensorType", "Weights", "format_name", "load_weights"]
 
-_Loader = Callable[[Path], Weights]
 
-_DIRECTORIES: dict[str, _Loader] = {CONFIG: load_huggingface, PARAMS: load_meta}
+@dataclass(frozen=True)
+class _Format:
+    """A format, whose module is imported when a model of it is loaded."""
+
+    name: str
+    module: str
+    loader: str
+
+    def load(self, path: Path) -> Weights:
+        loader = getattr(importlib.import_module(f".{self.module}", __name__), self.loader)
+        weights: Weights = loader(path)
+        return weights
+
+
+_GGUF = _Format("GGUF", "gguf_llama", "load_gguf")
+_HUGGINGFACE = _Format("Hugging Face", "huggingface", "load_huggingface")
+_META = _Format("Meta", "meta", "load_meta")
+_LLAMA2C = _Format("llama2.c", "llama2c", "load_llama2c")
+
+_DIRECTORIES = {"config.json": _HUGGINGFACE, "params.json": _META}
 """A directory's format is told by a file in it."""
-_SUFFIXES: dict[str, _Loader] = {".safetensors": load_huggingface, ".pth": load_meta, ".bin": load_llama2c}
+_SUFFIXES = {".safetensors": _HUGGINGFACE, ".pth": _META, ".bin": _LLAMA2C}
 """That of a file by the end of its name, unless it begins as a GGUF file does, whatever its name."""
-
-
-_NAMES: dict[_Loader, str] = {
-    load_gguf: "GGUF",
-    load_huggingface: "Hugging Face",
-    load_meta: "Meta",
-    load_llama2c: "llama2.c",
-}
 
 
 def format_name(path: Path) -> str:
@@ -39,7 +46,7 @@ def format_name(path: Path) -> str:
     Raises:
         WeightsError: the file is missing or of an unknown format.
     """
-    return _NAMES[_find_loader(path)]
+    return _find_format(path).name
 
 
 def load_weights(path: Path | str) -> Weights:
@@ -52,20 +59,20 @@ def load_weights(path: Path | str) -> Weights:
     """
     path = Path(path)
     try:
-        return _find_loader(path)(path)
+        return _find_format(path).load(path)
     except OSError as error:
         raise WeightsError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
-def _find_loader(path: Path) -> _Loader:
+def _find_format(path: Path) -> _Format:
     if path.is_dir():
-        for name, loader in _DIRECTORIES.items():
+        for name, format in _DIRECTORIES.items():
             if (path / name).exists():
-                return loader
+                return format
         raise WeightsError(f"{path}: a directory without {' (Hugging Face) or '.join(_DIRECTORIES)} (Meta)")
     start = map_file(path)[: len(GGUF_MAGIC)]
     if start == GGUF_MAGIC:
-        return load_gguf
+        return _GGUF
     if path.suffix in _SUFFIXES:
         return _SUFFIXES[path.suffix]
     raise WeightsError(f"{path}: starts with {start!r}; expected {GGUF_MAGIC!r} or a name with {', '.join(_SUFFIXES)}")
