@@ -14,8 +14,9 @@ from gguf import GGMLQuantizationType as GgmlType
 from gguf_files import CONFIG, VOCAB_SIZE, llama_metadata, llama_tensors, spell, write_gguf, write_llama
 
 from pyllama3.errors import WeightsError
+from pyllama3.string_array import StringArray
 from pyllama3.weights import TensorType, load_weights
-from pyllama3.weights.gguf import StringArray, read_gguf
+from pyllama3.weights.gguf import read_gguf
 
 COUNTS_AT = 8
 """Where the numbers of tensors and of metadata entries stand, two u64."""

@@ -255,6 +255,7 @@ def test_names_of_the_llama3_pre_tokenizer(llama3: Tokenizer, pre: str | None) -
         ({"eos_token_id": -1}, f"eos_token_id is -1; allowed: 0 to {VOCAB_SIZE - 1}"),
         ({"eot_token_id": "x"}, f"eot_token_id is 'x'; allowed: 0 to {VOCAB_SIZE - 1}"),
         ({"tokens": ["a b", *vocabulary()["tokenizer.ggml.tokens"][1:]]}, r"token 0 'a b' is not spelled in"),
+        ({"tokens": ["a\0", *vocabulary()["tokenizer.ggml.tokens"][1:]]}, r"token 0 'a\\x00' is not spelled in"),
         ({"tokens": ["B", *vocabulary()["tokenizer.ggml.tokens"][1:]]}, r"tokens 0 and 66 are both 'B'"),
         ({"pre": "smollm", "merges": None}, r"tokenizer.ggml.merges is missing"),
         ({"pre": "smollm", "merges": ["h e", "l l", "h e"]}, r"merge 'h e' does not make a token with a higher id"),
@@ -429,10 +430,10 @@ def test_the_alphabet_is_complete(llama3: Tokenizer) -> None:
 
 
 def test_merges_in_a_row_pass_the_check_of_their_order() -> None:
-    names = ["a", "b", "ab", "abb", "c", "bc"]
+    names = ["a", "b", "ab", "abb", "c", "bc", "xab"]
     rows = [["a b"], ["a b", "ab b"], ["b c"]]
-    others = [["ab b", "a b"], ["a b", "b c"], ["a c"], ["a b", "ab b", "c"], ["a  b"], ["a b b"]]
-    assert [are_merges_in_a_row(names, merges) for merges in rows] == [True] * len(rows)
-    assert [are_merges_in_a_row(names, merges) for merges in others] == [False] * len(others)
+    others = [["ab b", "a b"], ["a b", "b c"], ["a c"], ["x a"], ["a b", "ab b", "c"], ["a  b"], ["a b b"]]
+    assert [are_merges_in_a_row("\0".join(names), "\0".join(merges)) for merges in rows] == [True] * len(rows)
+    assert [are_merges_in_a_row("\0".join(names), "\0".join(merges)) for merges in others] == [False] * len(others)
     for merges in rows:
         check_merge_order({name: id for id, name in enumerate(names)}, merges, several_ways=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import TokenizerError
+from ..string_array import StringArray
 from .base import BEGIN_OF_TEXT, BytePairs, SentencePieces, Vocabulary, find_stop_ids
 from .byte_level import (
     LLAMA3_PATTERN,
@@ -89,7 +90,7 @@ def _read_byte_pairs(metadata: Mapping[str, Any]) -> Vocabulary:
     merges = None
     if pattern == SMOLLM_PATTERN:
         merges = _strings(metadata, "merges")
-        if not are_merges_in_a_row(names, merges):
+        if not are_merges_in_a_row(_joined(names), _joined(merges)):
             check_merge_order({name: id for id, name in enumerate(names)}, merges, several_ways=False)
     bos_id = _id(metadata, "bos_token_id", len(names))
     if bos_id is None:
@@ -151,9 +152,15 @@ def _enumerate(names: Sequence[str], types: Sequence[Any]) -> enumerate[tuple[st
 def _strings(metadata: Mapping[str, Any], name: str) -> Sequence[str]:
     key = f"tokenizer.ggml.{name}"
     value = metadata.get(key)
+    if isinstance(value, StringArray) and value:
+        return value
     if not isinstance(value, Sequence) or not value or not isinstance(value[0], str):
         raise TokenizerError(f"{key} is {'missing' if value is None else 'not an array of strings'}")
     return value
+
+
+def _joined(strings: Sequence[str]) -> str:
+    return strings.joined() if isinstance(strings, StringArray) else "\0".join(strings)
 
 
 def _numbers(metadata: Mapping[str, Any], name: str, count: int) -> Sequence[Any]:

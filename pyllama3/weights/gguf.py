@@ -6,15 +6,14 @@ import math
 import mmap
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from ..errors import WeightsError
+from ..string_array import LENGTH, StringArray
 from .tensor import Tensor
 from .types import TensorType, type_name
 
@@ -26,48 +25,10 @@ _MAX_ENTRIES = 1 << 16
 """Tensors or metadata entries; Llama 3.1 405B has 1138 tensors."""
 _MAX_ELEMENTS = 1 << 22
 """Elements of an array; Llama 3 has 280,147 merges."""
-_LENGTH = struct.Struct("<Q")
 
 _STRING, _ARRAY = 8, 9
-_NUMBERS: dict[int, np.dtype[Any]] = {
-    0: np.dtype("<u1"), 1: np.dtype("<i1"), 2: np.dtype("<u2"), 3: np.dtype("<i2"), 4: np.dtype("<u4"),
-    5: np.dtype("<i4"), 6: np.dtype("<f4"), 7: np.dtype("?"), 10: np.dtype("<u8"), 11: np.dtype("<i8"),
-    12: np.dtype("<f8"),
-}  # fmt: skip
-
-
-class StringArray(Sequence[str]):
-    """An array of strings, decoded as a whole when an element is first asked for.
-
-    Vocabularies come with hundreds of thousands of merges, which most readers never look at.
-    """
-
-    def __init__(self, data: bytes, ends: Sequence[int]) -> None:
-        """Keep strings, each of them a 64-bit length and UTF-8 bytes, and where they end."""
-        self._data = data
-        self._ends = ends
-        self._strings: list[str] | None = None
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        return self._decoded()[index]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._decoded())
-
-    def _decoded(self) -> list[str]:
-        if self._strings is None:
-            data, size = self._data, _LENGTH.size
-            bounds = pairwise([0, *self._ends])
-            self._strings = [data[start + size : end].decode("utf-8", "replace") for start, end in bounds]
-            self._data = b""
-        return self._strings
+_NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+"""Types of `struct`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,18 +77,18 @@ class _Reader:
         self.position = start + size
         return start
 
-    def number(self, dtype: np.dtype[Any]) -> Any:
-        return self.numbers(dtype, 1)[0]
+    def number(self, type: str) -> Any:
+        return self.numbers(type, 1)[0]
 
-    def numbers(self, dtype: np.dtype[Any], count: int) -> list[Any]:
-        start = self.take(dtype.itemsize * count)
-        return np.frombuffer(self.mapped, dtype, count, start).tolist()  # type: ignore[no-any-return]
+    def numbers(self, type: str, count: int) -> list[Any]:
+        start = self.take(_size(type) * count)
+        return list(struct.unpack_from(f"<{count}{type}", self.mapped, start))
 
     def u32(self) -> int:
-        return int(self.number(_NUMBERS[4]))
+        return int(self.number("I"))
 
     def u64(self) -> int:
-        return int(self.number(_NUMBERS[10]))
+        return int(self.number("Q"))
 
     def string(self) -> str:
         size = self.u64()
@@ -136,11 +97,14 @@ class _Reader:
 
     def strings(self, count: int) -> StringArray:
         start = position = self.position
-        ends = array("Q")
+        ends = array("q")
+        # looked up once: the loop runs hundreds of thousands of times
+        mapped, unpack, size, append = self.mapped, LENGTH.unpack_from, LENGTH.size, ends.append
         try:
             for _ in range(count):
-                position += _LENGTH.size + _LENGTH.unpack_from(self.mapped, position)[0]
-                ends.append(position - start)
+                (length,) = unpack(mapped, position)
+                position += size + length
+                append(position - start)
         except (struct.error, OverflowError):
             position = self.size + 1
         self.take(position - start)
@@ -187,11 +151,15 @@ def _read_value(reader: _Reader, type_id: int) -> Any:
         raise reader.error(f"has value type {type_id}; allowed: 0 to 12")
     element_id = reader.u32()
     if element_id in _NUMBERS:
-        dtype = _NUMBERS[element_id]
-        return reader.numbers(dtype, reader.count("elements", smallest=dtype.itemsize, most=_MAX_ELEMENTS))
+        type = _NUMBERS[element_id]
+        return reader.numbers(type, reader.count("elements", smallest=_size(type), most=_MAX_ELEMENTS))
     if element_id == _STRING:
-        return reader.strings(reader.count("strings", smallest=_LENGTH.size, most=_MAX_ELEMENTS))
+        return reader.strings(reader.count("strings", smallest=LENGTH.size, most=_MAX_ELEMENTS))
     raise reader.error(f"is an array of value type {element_id}; supported: arrays of numbers and of strings")
+
+
+def _size(type: str) -> int:
+    return struct.calcsize(f"<{type}")
 
 
 def _alignment(path: Path, metadata: dict[str, Any]) -> int:
@@ -229,7 +197,7 @@ def _read_tensor_info(reader: _Reader, alignment: int) -> tuple[TensorType, tupl
     dimensions = reader.u32()
     if not 1 <= dimensions <= _MAX_DIMENSIONS:
         raise reader.error(f"has {dimensions} dimensions; allowed: 1 to {_MAX_DIMENSIONS}")
-    shape = tuple(reader.numbers(_NUMBERS[10], dimensions)[::-1])
+    shape = tuple(reader.numbers("Q", dimensions)[::-1])
     type_id = reader.u32()
     offset = reader.u64()
     try:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..config import ModelConfig, RopeStyle
 from ..errors import WeightsError
+from ..string_array import StringArray
 from ..vocabulary import read_gguf_vocabulary
-from .gguf import StringArray
 from .gguf_split import read_gguf_parts
 from .keys import Keys
 from .layout import EMBEDDING, check_tensors

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import WeightsError
-from .gguf import MAGIC, StringArray
+from ..string_array import StringArray
+from .gguf import MAGIC
 from .types import TensorType
 
 _VERSION = 3
