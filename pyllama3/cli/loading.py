@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from ..backends import default_backend, engine_dir, is_available
-from ..backends.numba import is_compiled
 from ..model import Llama
 from .progress import download_progress
 
@@ -18,8 +17,11 @@ def load_model(model: str, *, backend: str | None, **options: Any) -> Llama:
     Raises:
         PyLlama3Error: see `Llama.load`.
     """
-    if (backend or default_backend()) == "numba" and is_available("numba") and not is_compiled(engine_dir()):
-        click.echo("pyllama3: compiling kernels for this machine, which takes about a minute, once", err=True)
+    if (backend or default_backend()) == "numba" and is_available("numba"):
+        from ..backends.numba import is_compiled  # other backends do not need to read it
+
+        if not is_compiled(engine_dir()):
+            click.echo("pyllama3: compiling kernels for this machine, which takes about a minute, once", err=True)
     with download_progress(model) as progress:
         llm = Llama.load(model, backend=backend, progress=progress, **options)
     if backend is None and llm.backend == "python":
