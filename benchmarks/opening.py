@@ -27,7 +27,8 @@ from safetensors_files import CHECKPOINTS, change_json, write_safetensors  # noq
 
 from pyllama3.bench.synthetic import SHAPES, synthetic_weights  # noqa: E402
 from pyllama3.store import cache_dir, pull_packaged  # noqa: E402
-from pyllama3.vocabulary import gguf_metadata, read_tokenizer_model  # noqa: E402
+from pyllama3.vocabulary import gguf_metadata  # noqa: E402
+from pyllama3.vocabulary.meta import read_tokenizer_model  # noqa: E402
 from pyllama3.weights import huggingface, load_weights, meta  # noqa: E402
 from pyllama3.weights.convert import convert  # noqa: E402
 from pyllama3.weights.mixtures import MIXTURES  # noqa: E402

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from .byte_pairs import BytePairEncoder
 from .errors import TokenizerError
 from .sentencepiece import SentencePieceEncoder
-from .vocabulary import BytePairs, SentencePieces, Vocabulary, read_gguf_vocabulary, read_tokenizer_model
+from .vocabulary import BytePairs, SentencePieces, Vocabulary, read_gguf_vocabulary
+from .vocabulary.meta import read_tokenizer_model
 
 
 class Encoder(Protocol):

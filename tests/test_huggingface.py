@@ -20,8 +20,10 @@ from pyllama3.chat import find_template
 from pyllama3.config import RopeStyle
 from pyllama3.errors import TemplateError, TokenizerError, WeightsError
 from pyllama3.tokenizer import Tokenizer
-from pyllama3.vocabulary import gguf_metadata, read_gguf_vocabulary, read_huggingface_vocabulary, read_tokenizer_model
+from pyllama3.vocabulary import gguf_metadata, read_gguf_vocabulary
 from pyllama3.vocabulary.byte_level import merges_by_id
+from pyllama3.vocabulary.huggingface import read_huggingface_vocabulary
+from pyllama3.vocabulary.meta import read_tokenizer_model
 from pyllama3.weights import TensorType, load_weights
 from pyllama3.weights.rope import Llama3Scaling
 from pyllama3.weights.safetensors import read_safetensors

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pyllama3.errors import TokenizerError
 from pyllama3.tokenizer import StreamDecoder, Tokenizer
-from pyllama3.vocabulary import SentencePieces, gguf_metadata, read_gguf_vocabulary, read_tokenizer_bin
+from pyllama3.vocabulary import SentencePieces, gguf_metadata, read_gguf_vocabulary
+from pyllama3.vocabulary.llama2c import read_tokenizer_bin
 
 ORACLE: dict[str, Any] = json.loads(Path(__file__).with_name("data").joinpath("sentencepiece.json").read_text("utf-8"))
 PIECES: list[str] = ORACLE["pieces"]

@@ -28,8 +28,9 @@ from tokenizers import Regex, models, pre_tokenizers
 from pyllama3 import byte_pairs
 from pyllama3.errors import TokenizerError
 from pyllama3.tokenizer import StreamDecoder, Tokenizer
-from pyllama3.vocabulary import read_gguf_vocabulary, read_tokenizer_model
+from pyllama3.vocabulary import read_gguf_vocabulary
 from pyllama3.vocabulary.byte_level import are_merges_in_a_row, check_merge_order
+from pyllama3.vocabulary.meta import read_tokenizer_model
 from pyllama3.weights.gguf import read_gguf
 
 LLAMA3_PATTERN = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _IGNORED = re.compile(r'/\*.*?\*/|//[^\n]*|^[ \t]*#[^\n]*$|extern "C" \{|^\}$', re.DOTALL | re.MULTILINE)
 _CONSTANT = re.compile(r"^#define ([A-Za-z0-9]+)_(\w+) (-?\d+)$", re.MULTILINE)
@@ -19,16 +20,14 @@ _NAME = re.compile(r"\w+$")
 """Name of a parameter."""
 
 
-@dataclass(frozen=True)
-class CType:
+class CType(NamedTuple):
     """A type without its `const`."""
 
     name: str
     is_pointer: bool
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(NamedTuple):
     """A function."""
 
     name: str

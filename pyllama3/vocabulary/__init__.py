@@ -1,12 +1,12 @@
-"""Vocabularies: everything a tokenizer is made of, read from whatever a model brings."""
+"""Vocabularies: everything a tokenizer is made of, read from whatever a model brings.
+
+The readers of other files than GGUF are imported from their modules, which most models do not need.
+"""
 
 from __future__ import annotations
 
 from .base import BytePairs, SentencePieces, Vocabulary
 from .gguf import gguf_metadata, read_gguf_vocabulary
-from .huggingface import read_huggingface_vocabulary
-from .llama2c import read_tokenizer_bin
-from .meta import read_tokenizer_model
 
 __all__ = [
     "BytePairs",
@@ -14,7 +14,4 @@ __all__ = [
     "Vocabulary",
     "gguf_metadata",
     "read_gguf_vocabulary",
-    "read_huggingface_vocabulary",
-    "read_tokenizer_bin",
-    "read_tokenizer_model",
 ]

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..config import ModelConfig, RopeStyle
 from ..errors import TemplateError, TokenizerError, WeightsError
-from ..vocabulary import Vocabulary, read_huggingface_vocabulary
+from ..vocabulary import Vocabulary
+from ..vocabulary.huggingface import read_huggingface_vocabulary
 from .json_files import read_json
 from .keys import Keys
 from .layout import EMBEDDING, OUTPUT, check_tensors

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from ..config import ModelConfig, RopeStyle
 from ..errors import TokenizerError, WeightsError
-from ..vocabulary import Vocabulary, read_tokenizer_bin, read_tokenizer_model
+from ..vocabulary import Vocabulary
+from ..vocabulary.llama2c import read_tokenizer_bin
+from ..vocabulary.meta import read_tokenizer_model
 from .layout import OUTPUT, check_tensors, expected_shapes
 from .mapping import map_file
 from .tensor import Tensor, Weights

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..config import ModelConfig, RopeStyle
 from ..errors import TokenizerError, WeightsError
-from ..vocabulary import Vocabulary, read_tokenizer_model
+from ..vocabulary import Vocabulary
+from ..vocabulary.meta import read_tokenizer_model
 from .json_files import read_json
 from .keys import Keys
 from .layout import EMBEDDING, OUTPUT, check_tensors
