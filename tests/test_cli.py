@@ -248,6 +248,16 @@ def test_wrong_usage_of_the_program() -> None:
     assert "No prompt" in pyllama3("run").error(2)
 
 
+def test_run_imports_nothing_that_only_others_need(chat_model: Path) -> None:
+    listed = pyllama3("run", "-m", chat_model, "Hi", PYTHONPROFILEIMPORTTIME="1").stderr
+    imported = {line.rpartition("|")[2].strip() for line in listed.splitlines() if line.startswith("import time:")}
+    assert {"numpy", "tiktoken", "jinja2", "pyllama3.weights.gguf"} <= imported
+    others = {"subprocess", "importlib.metadata", "urllib.request", "zipfile"}
+    others |= {f"pyllama3.{name}" for name in ("download", "package_index", "backends.numba", "backends.python")}
+    others |= {f"pyllama3.{kind}.{name}" for kind in ("weights", "vocabulary") for name in ("huggingface", "llama2c")}
+    assert not imported & others
+
+
 def test_system_messages_need_a_template(chat_model: Path) -> None:
     message = call("run", "-m", chat_model, "--raw", "--system", "Be brief.", "hello").error(2)
     assert "--system needs a model with a chat template, and no --raw." in message
