@@ -104,11 +104,12 @@ class EngineModel:
         view = self._pool.copy if is_multiplied and words == 0 else engine.view
         target.set(*shape, *_arrays(tensor, view))
         if words > 0:
-            minimums = target.get_minimums_length()
+            minimums, subscales = target.get_minimums_length(), target.get_subscales_length()
             target.pack(
                 self._pool.take("int32", words),
                 self._pool.take("int16", target.get_scales_length()),
                 self._pool.take("int16", minimums) if minimums > 0 else None,
+                self._pool.take("int8", subscales) if subscales > 0 else None,
                 self.threads,
             )
         if is_multiplied:

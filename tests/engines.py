@@ -216,17 +216,26 @@ def random_matrix(type: TensorType, rows: int, cols: int) -> Matrix:
 
 def pack(engine: Engine, tensor: Any, *, exact: bool, threads: int = 1) -> bool:
     """Pack a tensor between sentinels; return whether its type can be packed."""
-    length, minimums_length = tensor.get_words_length(exact), tensor.get_minimums_length()
-    if length == 0:
+    if tensor.get_words_length(exact) == 0:
         return False
-    words, scales, minimums = (
-        Output(engine, (size,), dtype)
-        for size, dtype in ((length, "int32"), (tensor.get_scales_length(), "int16"), (minimums_length, "int16"))
+    arrays = packed_arrays(tensor, exact=exact)
+    outputs = [Output(engine, (length,), dtype) for length, dtype in arrays]
+    tensor.pack(
+        *(output.run if length > 0 else None for output, (length, _) in zip(outputs, arrays, strict=True)), threads
     )
-    tensor.pack(words.run, scales.run, minimums.run if minimums_length > 0 else None, threads)
-    for output in (words, scales, minimums):
+    for output in outputs:
         output.result()
     return True
+
+
+def packed_arrays(tensor: Any, *, exact: bool) -> list[tuple[int, str]]:
+    """Return lengths and types of the arrays that a tensor is packed into, in the order of their parameters."""
+    return [
+        (tensor.get_words_length(exact), "int32"),
+        (tensor.get_scales_length(), "int16"),
+        (tensor.get_minimums_length(), "int16"),
+        (tensor.get_subscales_length(), "int8"),
+    ]
 
 
 def load_tiny(

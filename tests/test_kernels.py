@@ -370,8 +370,8 @@ def multiply(engine: Engine, packed: PackedWeights, vectors: list[Quantized], st
     if len(scales_and_minimums) == 1:
         scales_and_minimums.append(None)
     y = Output(engine, np.full((len(vectors), ROWS), 5))
-    layout = 8, 4 if packed.four_bits else 8, 1
-    engine.Int8.mat_mul(y.run, ROWS, words, *scales_and_minimums, *layout, *batch, len(vectors), start, end, COLS)
+    layout = 8, 4 if packed.four_bits else 8, 0
+    engine.Int8.mat_mul(y.run, ROWS, words, *scales_and_minimums, None, *layout, *batch, len(vectors), start, end, COLS)
     return y.result()
 
 
