@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Engine
-from .backends.memory import Pool
+from .backends.memory import Pool, enlarge_pages
 from .config import ModelConfig
 from .errors import ContextError, OptionError, WeightsError
 from .weights import Tensor, TensorType, Weights
@@ -149,6 +149,7 @@ class State:
         self.native.init(model.native, context, sequences, batch, threads or model.threads)
         self.cache = self._allocate_cache()
         """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
+        self._has_large_pages = False
         if model.quantizes:
             allow_quantizing(engine, self.native.get_input(), self.native.get_input_length())
         self._buffers: dict[str, Any] = {}
@@ -171,6 +172,13 @@ class State:
             arrays += [engine.empty("float32", cache.get_scales_length()) for _ in range(2)]
         {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}[kind](*arrays)
         return arrays
+
+    def _enlarge_pages(self) -> None:
+        """Speed up a cache that is half full, and will take all of its memory for that."""
+        dtype = _CACHE_DTYPES[self.model.cache_type]
+        for array in self.cache[:2]:
+            enlarge_pages(self.model.engine.numpy(array, dtype))
+        self._has_large_pages = True
 
     def cache_views(self, positions: int) -> list[NDArray[Any]]:
         """Return views of the first positions of all sequences in the cache, and some of the keys behind them."""
@@ -197,6 +205,8 @@ class State:
         """
         self.native.get_input().set_steady(steady)
         self.native.forward(rows, logit_rows)
+        if not self._has_large_pages and self._sequences == 1 and 2 * self.positions[rows - 1] >= self.context:
+            self._enlarge_pages()
         vocab_size = self.model.config.vocab_size
         return self.buffer("LOGITS")[: logit_rows * vocab_size].reshape(logit_rows, vocab_size)
 

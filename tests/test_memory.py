@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from itertools import combinations
@@ -15,7 +16,8 @@ from pth_files import write_pth
 from safetensors_files import CHECKPOINTS
 from tiny_models import random_tensors, tiny_config, write_gguf
 
-from pyllama3.backends.memory import Pool
+from pyllama3 import session
+from pyllama3.backends.memory import Pool, enlarge_pages, zeros
 from pyllama3.bench.memory import peak_memory, reset_peak
 from pyllama3.session import EngineModel, Session
 from pyllama3.weights import Tensor, TensorType, load_weights
@@ -114,3 +116,44 @@ def test_packed_weights_are_not_kept_twice(tmp_path: Path) -> None:
     logits = Session(model, context=8).feed([1, 2, 3])
     assert np.isfinite(logits).all()
     assert resident(path) < 0.2 * size
+
+
+def large_pages(array: np.ndarray) -> int:
+    """Return how many bytes of an array are in pages of 2 MB."""
+    address = array.ctypes.data
+    for text in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE):
+        place = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", text)
+        if place and int(place[1], 16) <= address < int(place[2], 16):
+            size = re.search(r"^AnonHugePages:\s+(\d+) kB", text, re.MULTILINE)
+            return int(size[1]) * 1024 if size else 0
+    raise AssertionError("the array is in no mapping")
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists()
+    or tuple(map(int, platform.release().split(".")[:2])) < (6, 1),
+    reason="the kernel does not move memory to large pages at once",
+)
+def test_a_sparse_array_moves_to_large_pages() -> None:
+    array = zeros("int16", 8 << 20, sparse=True)
+    array[::1024] = np.arange(8192)
+    assert large_pages(array) == 0
+    enlarge_pages(array)
+    assert large_pages(array) >= 6 << 20
+    assert array[::1024].tolist() == list(range(8192))
+    assert np.count_nonzero(array) == 8191
+
+
+def test_a_cache_gets_large_pages_once_it_is_half_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config()
+    path = tmp_path / "m.gguf"
+    write_gguf(path, config, random_tensors(config, 1), GGMLQuantizationType.F32)
+    sizes: list[int] = []
+    monkeypatch.setattr(session, "enlarge_pages", lambda array: sizes.append(array.size))
+    chat = Session(EngineModel(built_engine("c"), load_weights(path), threads=1), context=16)
+    chat.feed([1] * 8)
+    assert sizes == []
+    chat.feed([1])
+    assert sizes == [array.size for array in chat._state.cache[:2]]
+    chat.feed([1])
+    assert len(sizes) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import sys
 from contextlib import suppress
@@ -13,6 +14,8 @@ from ..errors import BackendError
 
 if TYPE_CHECKING:
     from . import Engine
+
+_MADV_COLLAPSE = 25  # since Linux 6.1: at once
 
 
 def zeros(dtype: str, length: int, *, sparse: bool) -> np.ndarray:
@@ -35,6 +38,16 @@ def zeros(dtype: str, length: int, *, sparse: bool) -> np.ndarray:
         return np.frombuffer(mapped, dtype)
     except (MemoryError, ValueError, OverflowError, OSError):
         raise BackendError(f"no memory for {length} numbers of type {dtype}") from None
+
+
+def enlarge_pages(array: np.ndarray) -> None:
+    """Move an array of `zeros` with `sparse`, of which much is in use now, to pages of 2 MB, if the system has them."""
+    if sys.platform != "linux":
+        return
+    start, size = array.__array_interface__["data"][0], array.nbytes
+    madvise = ctypes.CDLL(None).madvise
+    for advice in (mmap.MADV_HUGEPAGE, _MADV_COLLAPSE):  # a kernel that does not know the words changes nothing
+        madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), advice)
 
 
 class Pool:
