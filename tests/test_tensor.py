@@ -79,7 +79,7 @@ def test_as_stored_or_packed(engine: Engine, type: TensorType, shape: tuple[int,
 
 
 @pytest.mark.parametrize("type", TensorType)
-@pytest.mark.parametrize("shape", [(32, 32), (52, 288)])
+@pytest.mark.parametrize("shape", [(32, 32), (84, 288)])
 def test_packed_with_8_bit_activations(engine: Engine, type: TensorType, shape: tuple[int, int]) -> None:
     matrix = make_matrix(type, shape)
     tensor = matrix.tensor(engine)
