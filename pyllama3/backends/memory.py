@@ -42,7 +42,7 @@ def zeros(dtype: str, length: int, *, sparse: bool) -> np.ndarray:
 
 def enlarge_pages(array: np.ndarray) -> None:
     """Move an array of `zeros` with `sparse`, of which much is in use now, to pages of 2 MB, if the system has them."""
-    if sys.platform != "linux":
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
         return
     start, size = array.__array_interface__["data"][0], array.nbytes
     madvise = ctypes.CDLL(None).madvise
