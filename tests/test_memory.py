@@ -129,9 +129,21 @@ def large_pages(array: np.ndarray) -> int:
     raise AssertionError("the array is in no mapping")
 
 
+LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
 @pytest.mark.skipif(
-    not Path("/sys/kernel/mm/transparent_hugepage").exists()
-    or tuple(map(int, platform.release().split(".")[:2])) < (6, 1),
+    not LARGE_PAGES.exists() or "[never]" in LARGE_PAGES.read_text(), reason="the kernel gives no large pages"
+)
+def test_a_large_array_is_in_large_pages_from_its_start_to_its_end() -> None:
+    array = zeros("int16", 4 << 20, sparse=False)
+    assert np.count_nonzero(array) == 0
+    array[:] = 1
+    assert large_pages(array) >= array.nbytes
+
+
+@pytest.mark.skipif(
+    not LARGE_PAGES.exists() or tuple(map(int, platform.release().split(".")[:2])) < (6, 1),
     reason="the kernel does not move memory to large pages at once",
 )
 def test_a_sparse_array_moves_to_large_pages() -> None:
@@ -139,7 +151,7 @@ def test_a_sparse_array_moves_to_large_pages() -> None:
     array[::1024] = np.arange(8192)
     assert large_pages(array) == 0
     enlarge_pages(array)
-    assert large_pages(array) >= 6 << 20
+    assert large_pages(array) >= array.nbytes
     assert array[::1024].tolist() == list(range(8192))
     assert np.count_nonzero(array) == 8191
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from ..errors import BackendError
 if TYPE_CHECKING:
     from . import Engine
 
+_LARGE_PAGE = 2 << 20
 _MADV_COLLAPSE = 25  # since Linux 6.1: at once
 
 
@@ -28,14 +28,15 @@ def zeros(dtype: str, length: int, *, sparse: bool) -> np.ndarray:
         BackendError: there is not enough memory.
     """
     size = length * np.dtype(dtype).itemsize
+    advice = getattr(mmap, "MADV_NOHUGEPAGE" if sparse else "MADV_HUGEPAGE", None)
     try:
-        if not sparse or size == 0 or sys.platform == "win32":
+        if size < _LARGE_PAGE or advice is None:
             return np.zeros(length, dtype)
-        mapped: Any = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if hasattr(mmap, "MADV_NOHUGEPAGE"):
-            with suppress(OSError):  # a kernel that has no such pages does not know the word
-                mapped.madvise(mmap.MADV_NOHUGEPAGE)
-        return np.frombuffer(mapped, dtype)
+        mapped: Any = mmap.mmap(-1, size + _LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with suppress(OSError):  # a kernel that has no such pages does not know the word
+            mapped.madvise(advice)
+        memory = np.frombuffer(mapped, np.uint8)
+        return memory[-memory.ctypes.data % _LARGE_PAGE :][:size].view(dtype)  # starts where a large page does
     except (MemoryError, ValueError, OverflowError, OSError):
         raise BackendError(f"no memory for {length} numbers of type {dtype}") from None
 
