@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from versus_llama_cpp import find_peer_python  # noqa: E402
 
 from pyllama3 import Llama  # noqa: E402
-from pyllama3.store import find_model  # noqa: E402
+from pyllama3.store.find import find_model  # noqa: E402
 
 QUESTION = "Once upon a time"
 

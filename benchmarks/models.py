@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pyllama3.bench.synthetic import SHAPES, synthetic_weights
+from pyllama3.analysis.bench.synthetic import SHAPES, synthetic_weights
 from pyllama3.errors import OptionError
-from pyllama3.store import cache_dir, find_model
-from pyllama3.vocabulary import BytePairs, Vocabulary
-from pyllama3.vocabulary.byte_level import LLAMA3_PATTERN
+from pyllama3.files import cache_dir
+from pyllama3.store.find import find_model
+from pyllama3.tokenizer.vocabulary import BytePairs, Vocabulary
+from pyllama3.tokenizer.vocabulary.byte_level import LLAMA3_PATTERN
 from pyllama3.weights import Weights, load_weights
-from pyllama3.weights.convert import convert
-from pyllama3.weights.mixtures import MIXTURES
+from pyllama3.weights.convert.convert import convert
+from pyllama3.weights.convert.mixtures import MIXTURES
 
 DEFAULTS = (
     *("smollm2:Q4_1", "smollm2:Q4_0", "smollm2:Q8_0", "smollm2:F16"),

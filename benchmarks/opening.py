@@ -19,19 +19,21 @@ import click
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from conftest import LLAMA3_TOKENIZER  # noqa: E402
 from pth_files import write_pth  # noqa: E402
 from safetensors_files import CHECKPOINTS, change_json, write_safetensors  # noqa: E402
 
-from pyllama3.bench.synthetic import SHAPES, synthetic_weights  # noqa: E402
-from pyllama3.store import cache_dir, pull_packaged  # noqa: E402
-from pyllama3.vocabulary import gguf_metadata  # noqa: E402
-from pyllama3.vocabulary.meta import read_tokenizer_model  # noqa: E402
-from pyllama3.weights import huggingface, load_weights, meta  # noqa: E402
-from pyllama3.weights.convert import convert  # noqa: E402
-from pyllama3.weights.mixtures import MIXTURES  # noqa: E402
+from pyllama3.analysis.bench.synthetic import SHAPES, synthetic_weights  # noqa: E402
+from pyllama3.files import cache_dir  # noqa: E402
+from pyllama3.store.find import pull_packaged  # noqa: E402
+from pyllama3.tokenizer.vocabulary import gguf_metadata  # noqa: E402
+from pyllama3.tokenizer.vocabulary.meta import read_tokenizer_model  # noqa: E402
+from pyllama3.weights import load_weights  # noqa: E402
+from pyllama3.weights.convert.convert import convert  # noqa: E402
+from pyllama3.weights.convert.mixtures import MIXTURES  # noqa: E402
+from pyllama3.weights.formats import huggingface, meta  # noqa: E402
 
 SHAPE = "llama3.2-1b"
 CONFIG = SHAPES[SHAPE].config

@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 
 from models import DEFAULTS, find_file  # noqa: E402
 
-from pyllama3.bench.machine import describe_machine  # noqa: E402
-from pyllama3.bench.measure import SpeedTest  # noqa: E402
+from pyllama3.analysis.bench.machine import describe_machine  # noqa: E402
+from pyllama3.analysis.bench.measure import SpeedTest  # noqa: E402
 from pyllama3.cpu import physical_cores  # noqa: E402
 from pyllama3.errors import PyLlama3Error  # noqa: E402
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .chat import check_messages
 from .errors import OptionError, PyLlama3Error
 from .files import replacing
-from .generation import Piece
+from .generation.generation import Piece
 from .model import Llama
+from .tokenizer.chat_template import check_messages
 
 Message = dict[str, Any]
 

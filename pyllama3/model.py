@@ -9,24 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .backends import load_engine
-from .chat import ChatTemplate, encode_chat, find_template
 from .config import ModelConfig
-from .constraint import Constraint, Grammar, GrammarCompiler
 from .cpu import physical_cores
 from .errors import OptionError, TemplateError
-from .generate import generate
-from .generation import Generation, Piece
-from .sampling import SamplerOptions
-from .scheduler import Scheduler
-from .session import CacheType, EngineModel, Session, check_ids
-from .speculation import Drafter, DraftModel, PromptLookup
-from .store import find_model
-from .tokenizer import Tokenizer
-from .vocabulary import Vocabulary
+from .generation.constraint import Constraint, Grammar, GrammarCompiler
+from .generation.generation import Generation, Piece
+from .generation.loop import generate
+from .generation.sampling import SamplerOptions
+from .generation.scheduler import Scheduler
+from .generation.speculation import Drafter, DraftModel, PromptLookup
+from .runtime.model import CacheType, EngineModel
+from .runtime.session import Session, check_ids
+from .store.find import find_model
+from .tokenizer.chat_template import ChatTemplate, encode_chat, find_template
+from .tokenizer.tokenizer import Tokenizer
+from .tokenizer.vocabulary import Vocabulary
 from .weights import Weights, load_weights
 
 if TYPE_CHECKING:
-    from .download import Progress
+    from .store.download import Progress
 
 DEFAULT_CONTEXT = 4096
 """Tokens a session can hold unless the model allows fewer or the caller asks for another number."""

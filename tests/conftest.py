@@ -7,7 +7,8 @@ import pytest
 from hypothesis import settings
 
 from pyllama3.errors import StoreError
-from pyllama3.store import PackagedFile, find_model, pull_packaged
+from pyllama3.store.aliases import PackagedFile
+from pyllama3.store.find import find_model, pull_packaged
 
 # Meta's package of the model definitions; its wheel holds the tokenizer of Llama 3.
 LLAMA3_TOKENIZER = PackagedFile(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import ROOT
 from tiny_models import random_tensors, tiny_config, write_gguf
 
 import pyllama3
 
-PAGE = Path(__file__).parent.parent / "docs" / "api.md"
+PAGE = ROOT / "docs" / "api.md"
 
 
 def test_the_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

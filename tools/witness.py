@@ -90,7 +90,9 @@ def _run(script: str, *arguments: str) -> None:
     """Run a script of tests/data, which may use the helpers of the tests."""
     variables = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(ROOT), str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH")])
+        ),
     }
     result = subprocess.run([sys.executable, str(DATA / script), *arguments], cwd=ROOT, env=variables)
     if result.returncode != 0:

@@ -9,7 +9,8 @@ from protocol import serve
 
 from pyllama3 import __version__
 from pyllama3.backends import load_engine
-from pyllama3.session import EngineModel, Session
+from pyllama3.runtime.model import EngineModel
+from pyllama3.runtime.session import Session
 from pyllama3.weights import load_weights
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..cpu import processor_levels
 from ..errors import BackendError
+from ..files import PACKAGE
 
 BACKENDS = ("c", "numba", "python")
 """Names of the backends, the fastest first."""
@@ -54,9 +55,8 @@ def engine_dir() -> Path:
     chosen = os.environ.get("PYLLAMA3_BUILD")
     if chosen:
         return Path(chosen)
-    package = Path(__file__).resolve().parent.parent
-    packaged = package / "_engine"
-    return packaged if packaged.is_dir() else package.parent / "build"
+    packaged = PACKAGE / "_engine"
+    return packaged if packaged.is_dir() else PACKAGE.parent / "build"
 
 
 def read_manifest(folder: Path | None = None) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
         raise BackendError(f"backend '{name}' has not been built: {path} is missing; run 'invoke build'{hint}")
     loader: Callable[[Path], Engine]
     if name == "c":
-        from .native import load as loader
+        from .c import load as loader
     elif name == "numba":
         from .numba import load as loader
     else:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BackendError
-from ..store import cache_dir
-from .memory import zeros
+from ..files import cache_dir
+from .arrays import zeros
 from .numba_source import rewrite
 
 SOURCE = "llama3_plain.py"

@@ -36,7 +36,7 @@ def command(
     A request is computed together with others, which rounds differently than alone: where two tokens are almost equally
     probable, its answer may be another one than that of a single run with the same seed.
     """
-    from ..batch_file import BatchCounts, run_batch
+    from ..server.batch import BatchCounts, run_batch
     from .loading import load_model
     from .progress import progress_bar
 

@@ -71,10 +71,10 @@ def command(
 
     Random weights need no download: smollm2-135m, llama3.2-1b, llama3.2-3b, llama3.1-8b, llama3.1-70b.
     """
-    from ..bench import tables
-    from ..bench.machine import describe_machine
-    from ..bench.measure import make_tests, measure
-    from ..bench.plot import check_plot, draw
+    from ..analysis.bench import tables
+    from ..analysis.bench.machine import describe_machine
+    from ..analysis.bench.measure import make_tests, measure
+    from ..analysis.bench.plot import check_plot, draw
 
     tests = make_tests(prompt, generate, depth)
     if not tests:
@@ -109,7 +109,7 @@ def _loaders(models: Sequence[str], shapes: Sequence[str], types: Sequence[str])
 
 
 def _load(model: str) -> Weights:
-    from ..store import find_model
+    from ..store.find import find_model
     from ..weights import load_weights
     from .progress import download_progress
 
@@ -119,7 +119,7 @@ def _load(model: str) -> Weights:
 
 
 def _synthesize(shape: str, type: str) -> Weights:
-    from ..bench.synthetic import synthetic_weights
+    from ..analysis.bench.synthetic import synthetic_weights
 
     _report(f"{shape} {type}: random weights")
     return synthetic_weights(shape, type)

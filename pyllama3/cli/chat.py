@@ -43,9 +43,9 @@ def command(
     only the answers, and an error ends the program.
     """
     from ..conversation import Conversation
-    from .chat_commands import Chat
-    from .generating import generate_options
+    from .answer import generate_options
     from .loading import load_model
+    from .slash_commands import Chat
 
     with ExitStack() as stack:
         llm = stack.enter_context(load_model(model, chat_template=chat_template, **pop_engine_options(options)))
@@ -59,7 +59,7 @@ def command(
             conversation.system = system
         chat = Chat(conversation, {"max_tokens": max_tokens, **generate_options(stack, llm, options)})
         if sys.stdin.isatty() and sys.stdout.isatty():
-            from .chat_terminal import converse
+            from .terminal import converse
 
             converse(chat)
         else:

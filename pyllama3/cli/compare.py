@@ -58,9 +58,9 @@ def command(
     if prompt is not None and tokens is not None:
         raise click.UsageError("Give a prompt or --tokens, not both.")
 
-    from ..compare.comparison import compare
-    from ..compare.loading import encode, load_subjects
-    from ..compare.report import as_table, to_json
+    from ..analysis.compare.comparison import compare
+    from ..analysis.compare.loading import encode, load_subjects
+    from ..analysis.compare.report import as_table, to_json
     from .progress import download_progress
 
     models = models or (DEFAULT_MODEL,)
@@ -81,7 +81,7 @@ def command(
         say=lambda line: click.echo(line, err=True),
     )
     if html is not None:
-        from ..compare.page import write_page
+        from ..analysis.pages.compare import write_page
 
         write_page(html, comparison)
     click.echo(json.dumps(to_json(comparison), indent=1) if as_json else as_table(comparison))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..weights.mixtures import MIXTURES
+from ..weights.convert.mixtures import MIXTURES
 
 
 @click.command("convert", short_help="Write a model as a GGUF file, smaller if wanted.")
@@ -29,9 +29,9 @@ def command(source: str, target: Path, type_name: str, verify: bool, force: bool
     The types are llama.cpp's: Q4_K_M, for example, keeps most matrices in Q4_K and the important ones in Q6_K.
     """
     from ..errors import WeightsError
-    from ..store import find_model
+    from ..store.find import find_model
     from ..weights import load_weights
-    from ..weights.convert import compare, convert
+    from ..weights.convert.convert import compare, convert
     from .progress import download_progress, progress_bar
 
     if target.exists() and not force:

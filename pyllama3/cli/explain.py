@@ -40,9 +40,9 @@ def command(
     It shows the tokens, what each layer would predict, where each head looks, what each branch adds, and for each
     generated token the candidates that survive each step of the sampler and the random number that chose.
     """
-    from ..explain.explanation import explain
-    from ..explain.page import write_page
-    from ..sampling import SamplerOptions
+    from ..analysis.explain.explanation import explain
+    from ..analysis.pages.explain import write_page
+    from ..generation.sampling import SamplerOptions
     from .loading import load_model
 
     with load_model(model, **pop_engine_options(sampling)) as llm:

@@ -15,7 +15,8 @@ def command(as_json: bool) -> None:
     from .. import __version__
     from ..backends import BACKENDS, engine_dir, find_variant, is_available, library_name, read_manifest
     from ..cpu import physical_cores
-    from ..store import ALIASES, cache_dir
+    from ..files import cache_dir
+    from ..store.aliases import ALIASES
 
     manifest = read_manifest()
     backends = [name for name in BACKENDS if is_available(name)]

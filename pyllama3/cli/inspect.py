@@ -32,7 +32,7 @@ def command(model: str, context: int | None, with_tensors: bool, as_json: bool) 
     """
     from ..errors import OptionError
     from ..model import DEFAULT_CONTEXT
-    from ..store import find_model
+    from ..store.find import find_model
     from ..weights import load_weights
     from .progress import download_progress
 
@@ -80,7 +80,7 @@ def _report(weights: Weights, context: int) -> dict[str, Any]:
 
 def _tokenizer(weights: Weights) -> dict[str, Any]:
     from ..errors import TokenizerError
-    from ..vocabulary import BytePairs
+    from ..tokenizer.vocabulary import BytePairs
 
     try:
         vocabulary = weights.load_vocabulary()
@@ -103,8 +103,8 @@ def _tokenizer(weights: Weights) -> dict[str, Any]:
 
 
 def _template(weights: Weights) -> dict[str, Any]:
-    from ..chat import find_template
     from ..errors import TemplateError, TokenizerError
+    from ..tokenizer.chat_template import find_template
 
     try:
         source = weights.load_template()

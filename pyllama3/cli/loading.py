@@ -18,7 +18,7 @@ def load_model(model: str, *, backend: str | None, **options: Any) -> Llama:
         PyLlama3Error: see `Llama.load`.
     """
     if (backend or default_backend()) == "numba" and is_available("numba"):
-        from ..backends.numba import is_compiled  # other backends do not need to read it
+        from ..backends.numba import is_compiled
 
         if not is_compiled(engine_dir()):
             click.echo("pyllama3: compiling kernels for this machine, which takes about a minute, once", err=True)

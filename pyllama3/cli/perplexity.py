@@ -39,7 +39,7 @@ def command(
     It is counted as llama.cpp does: the text is cut into windows, each begins with a BOS if the model has one, and the
     second half of each is predicted.
     """
-    from ..compare.perplexity import Windows, measure
+    from ..analysis.perplexity import Windows, measure
     from .predictors import load_predictor
 
     windows = Windows.of(context, stride)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ..compare.perplexity import Predictor, ReferencePredictor, SessionPredictor
-from ..compare.subjects import REFERENCE
+from ..analysis.compare.subjects import REFERENCE
+from ..analysis.perplexity import Predictor, ReferencePredictor, SessionPredictor
 from ..errors import OptionError
-from ..store import find_model
-from ..tokenizer import Tokenizer
+from ..store.find import find_model
+from ..tokenizer.tokenizer import Tokenizer
 from ..weights import load_weights
 from .loading import load_model
 from .progress import download_progress

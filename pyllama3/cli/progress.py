@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..download import Progress
+    from ..store.download import Progress
 
 
 def download_progress(label: str) -> AbstractContextManager[Progress]:

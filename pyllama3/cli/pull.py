@@ -11,7 +11,7 @@ from .progress import download_progress
 @click.argument("model")
 def command(model: str) -> None:
     """Make sure that MODEL (an alias, hf:org/repo[:file] or a URL) is on this machine, and print where."""
-    from ..store import pull
+    from ..store.find import pull
 
     with download_progress(model) as progress:
         found = pull(model, progress=progress)

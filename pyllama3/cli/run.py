@@ -58,8 +58,8 @@ def command(
         raise click.UsageError("The prompt is given twice: as an argument and with -p.")
     text = read_prompt(prompt if prompt is not None else prompt_option)
 
-    from ..prompt_cache import load_prompt, saving
-    from .generating import generate_options, print_pieces
+    from ..generation.prompt_cache import load_prompt, saving
+    from .answer import generate_options, print_pieces
     from .loading import load_model
 
     with ExitStack() as stack:

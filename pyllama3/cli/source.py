@@ -8,9 +8,9 @@ from itertools import zip_longest
 
 import click
 
+from ..analysis.source.examples import EXAMPLES, Argument, run_example
+from ..analysis.source.methods import GeneratedCode, Method, find_method, read_methods
 from ..backends import BACKENDS, engine_dir, is_available, load_engine
-from ..examples import EXAMPLES, Argument, run_example
-from ..sources import GeneratedCode, Method, find_method, read_methods
 
 _NARROWEST = 40
 """Fewest characters of a column; with fewer, the columns are put below each other."""

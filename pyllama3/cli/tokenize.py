@@ -29,10 +29,10 @@ def command(
     only_ids: bool,
 ) -> None:
     """Print one token of TEXT (or of standard input) per line: its id and its text."""
-    from ..chat import encode_chat, find_template
     from ..conversation import read_messages
-    from ..store import find_model
-    from ..tokenizer import Tokenizer
+    from ..store.find import find_model
+    from ..tokenizer.chat_template import encode_chat, find_template
+    from ..tokenizer.tokenizer import Tokenizer
     from ..weights import load_weights
     from .progress import download_progress
     from .prompt import read_prompt

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WeightsError
-from .gguf import MAGIC as GGUF_MAGIC
+from .formats.gguf import MAGIC as GGUF_MAGIC
 from .mapping import map_file
 from .tensor import Tensor, Weights
 from .types import TensorType
@@ -24,7 +24,7 @@ class _Format:
     loader: str
 
     def load(self, path: Path) -> Weights:
-        loader = getattr(importlib.import_module(f".{self.module}", __name__), self.loader)
+        loader = getattr(importlib.import_module(f".formats.{self.module}", __name__), self.loader)
         weights: Weights = loader(path)
         return weights
 

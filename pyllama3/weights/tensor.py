@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ModelConfig
-from ..vocabulary import Vocabulary
+from ..tokenizer.vocabulary import Vocabulary
 from .mapping import release
 from .types import TensorType, dequantize
 

@@ -1,7 +1,7 @@
 """Make chat_renderings.json: conversations, and what Hugging Face's `apply_chat_template` makes of them.
 
     pip install '.[witness]'
-    PYTHONPATH=.:tests python tests/data/make_chat_renderings.py
+    PYTHONPATH=.:tests/support python tests/data/make_chat_renderings.py
 
 The templates are their makers' and are not kept here, only their SHA-256: tests/chat_templates.py finds them.
 """

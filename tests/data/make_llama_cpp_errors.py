@@ -1,7 +1,7 @@
 """Write llama_cpp_errors.json: the errors llama.cpp's own quantizers leave on random numbers, to compare ours with.
 
 pip install llama-cpp-python gguf
-PYTHONPATH=.:tests python tests/data/make_llama_cpp_errors.py
+PYTHONPATH=.:tests/support python tests/data/make_llama_cpp_errors.py
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import gguf
 import llama_cpp
 import numpy as np
 from blocks import BLOCK_TYPES, Bytes, ggml
-from test_quantize import MEASURES, NUMBERS, Floats, random_numbers, squared_error
+from quantizer_errors import MEASURES, NUMBERS, Floats, random_numbers, squared_error
 
 from pyllama3.weights import TensorType
 

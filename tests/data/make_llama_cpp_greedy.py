@@ -3,7 +3,7 @@
 Its logits must be those that the code of the checkpoints' makers gave.
 
 pip install llama-cpp-python gguf
-PYTHONPATH=.:tests python tests/data/make_llama_cpp_greedy.py
+PYTHONPATH=.:tests/support python tests/data/make_llama_cpp_greedy.py
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from llama_cpp_model import logits_after, opened
 
 from pyllama3.weights import load_weights
-from pyllama3.weights.convert import convert
-from pyllama3.weights.mixtures import MIXTURES
+from pyllama3.weights.convert.convert import convert
+from pyllama3.weights.convert.mixtures import MIXTURES
 
 OUTPUT = Path(__file__).with_name("llama_cpp_greedy.json")
 CHECKPOINTS = sorted(Path(__file__).with_name("checkpoints").iterdir())

@@ -1,7 +1,7 @@
 """Write llama_cpp_mixtures.json: which type llama.cpp gives to each tensor of small models, for each mixture.
 
 pip install llama-cpp-python gguf
-PYTHONPATH=.:tests python tests/data/make_llama_cpp_mixtures.py
+PYTHONPATH=.:tests/support python tests/data/make_llama_cpp_mixtures.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import gguf
 import llama_cpp
 from tiny_models import random_tensors, tiny_config, write_gguf
 
-from pyllama3.weights.mixtures import MIXTURES
+from pyllama3.weights.convert.mixtures import MIXTURES
 
 OUTPUT = Path(__file__).with_name("llama_cpp_mixtures.json")
 WIDE: dict[str, Any] = {"dim": 256, "heads": 4, "kv_heads": 2, "head_dim": 64, "hidden_dim": 256}

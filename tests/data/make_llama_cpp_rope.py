@@ -1,7 +1,7 @@
 """Write llama_cpp_rope.json: llama.cpp's logits of a small model with each kind of RoPE scaling.
 
 pip install llama-cpp-python gguf
-PYTHONPATH=.:tests python tests/data/make_llama_cpp_rope.py
+PYTHONPATH=.:tests/support python tests/data/make_llama_cpp_rope.py
 """
 
 from __future__ import annotations

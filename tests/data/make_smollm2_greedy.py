@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pyllama3.store import ALIASES, find_model
+from pyllama3.store.aliases import ALIASES
+from pyllama3.store.find import find_model
 
 TOKENS = 48
 OUTPUT = Path(__file__).with_name("smollm2_greedy.json")

@@ -1,0 +1,337 @@
+"""Inside the stages: each operation of an engine, judged by the reference on the inputs that the engine gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...config import RopeStyle
+from ...runtime.probe import fill, passes, read, read_head
+from ...runtime.state import State, allow_quantizing
+from ..metrics import Array, Difference, difference
+from ..reference import ReferenceModel, attention_scores, attention_values, rms_norm, silu, softmax, swiglu
+from .subjects import ATTENTION, EMBEDDING, FEED_FORWARD, HEAD, EngineSubject, Stage, Trace
+from .tolerances import Tolerance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """An operation of a stage, and how far its result is from that of the reference on the same inputs."""
+
+    stage: Stage
+    name: str
+    tensor: str | None
+    """The weights it uses."""
+    difference: Difference
+    allowed: float | None
+    """Largest NMSE of a row that is within tolerance; None between different models."""
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it is out of tolerance."""
+        return self.allowed is not None and not self.difference.worst_nmse <= self.allowed
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What an operation gave for the rows of one pass."""
+
+    stage: Stage
+    name: str
+    tensor: str | None
+    actual: Array
+    expected: Array
+    is_product: bool = False
+
+
+def examine_layer(
+    subject: EngineSubject,
+    judge: ReferenceModel,
+    trace: Trace,
+    ids: Sequence[int],
+    layer: int,
+    tolerance: Tolerance | None,
+) -> list[Operation]:
+    """Feed a layer of a subject with what `trace` has in front of both branches; return its operations in order."""
+    probe = _LayerProbe(subject, judge, layer, len(ids))
+    parts = []
+    for rows in passes(len(ids)):
+        fill(probe.state, ids, rows)
+        attention = probe.attention(trace.before(layer)[rows.start : rows.stop], rows)
+        feed_forward = probe.feed_forward(trace.stages[Stage(ATTENTION, layer)][rows.start : rows.stop])
+        parts.append([*attention, *feed_forward])
+    return _join(parts, tolerance)
+
+
+def examine_embedding(
+    subject: EngineSubject, judge: ReferenceModel, ids: Sequence[int], tolerance: Tolerance | None
+) -> list[Operation]:
+    """Return the operation that looks the tokens up."""
+    state, rows = subject.new_state(len(ids)), len(ids)
+    fill(state, ids, range(rows))
+    state.native.embed(rows)
+    x = read(state, "RESIDUAL", rows, judge.config.dim)
+    return _join([[_Step(EMBEDDING, "embedding", "token_embd.weight", x, judge.embed(ids))]], tolerance)
+
+
+def examine_head(
+    subject: EngineSubject, judge: ReferenceModel, trace: Trace, ids: Sequence[int], tolerance: Tolerance | None
+) -> list[Operation]:
+    """Feed the head of a subject with what `trace` has in front of it; return its operations in order."""
+    state, config = subject.new_state(len(ids)), judge.config
+    parts = []
+    for rows in passes(len(ids)):
+        count = len(rows)
+        fill(state, ids, rows)
+        x = trace.before(config.layers)[rows.start : rows.stop]
+        _write(state, x)
+        state.native.head(count)
+        normed = read_head(state, "NORMED", count, config.dim)
+        logits = read_head(state, "LOGITS", count, config.vocab_size)
+        weight = judge.tensors["output_norm.weight"]
+        parts.append(
+            [
+                _Step(HEAD, "norm", "output_norm.weight", normed, rms_norm(x, weight, config.norm_eps)),
+                _product(subject, judge, HEAD, "output", judge.output_name, logits, normed),
+            ]
+        )
+    return _join(parts, tolerance)
+
+
+def _product(
+    subject: EngineSubject, judge: ReferenceModel, stage: Stage, name: str, tensor: str, actual: Array, x: Array
+) -> _Step:
+    """Return the step that multiplies vectors (T, columns) with a matrix.
+
+    Where the engine may have quantized the vectors, which depends on the type of the matrix and on the number of rows,
+    each number is expected to be the product of either the vectors or what 8 bits keep of them, whichever is nearer.
+    """
+    weight = judge.tensors[tensor]
+    expected = x @ weight.T
+    if subject.model.quantizes:
+        rounded = eight_bits(x) @ weight.T
+        expected = np.where(np.abs(actual - rounded) < np.abs(actual - expected), rounded, expected)
+    return _Step(stage, name, tensor, actual, expected, is_product=True)
+
+
+def eight_bits(x: Array) -> Array:
+    """Return vectors (..., columns) whose blocks of 32 are rounded to steps of 1/127 of their largest magnitude."""
+    if x.shape[-1] % 32:
+        return x
+    blocks = x.reshape(*x.shape[:-1], -1, 32)
+    step = np.abs(blocks).max(axis=-1, keepdims=True) / 127
+    step[step == 0] = 1
+    result: Array = (np.round(blocks / step) * step).reshape(x.shape)
+    return result
+
+
+def _join(passes: list[list[_Step]], tolerance: Tolerance | None) -> list[Operation]:
+    """Return the operations over the rows of all passes."""
+    return [
+        Operation(
+            stage=steps[0].stage,
+            name=steps[0].name,
+            tensor=steps[0].tensor,
+            difference=difference(_stack([step.actual for step in steps]), _stack([step.expected for step in steps])),
+            allowed=tolerance.of(is_product=steps[0].is_product) if tolerance else None,
+        )
+        for steps in zip(*passes, strict=True)
+    ]
+
+
+def _stack(parts: list[Array]) -> Array:
+    """Return the rows of all parts as (rows, columns), shorter ones filled up with zeros."""
+    flat = [part.reshape(len(part), -1) for part in parts]
+    width = max(part.shape[1] for part in flat)
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in flat])
+
+
+def _write(state: State, x: Array) -> None:
+    """Put rows (T, D) into the residual stream."""
+    state.buffer("RESIDUAL")[: x.size] = x.ravel()
+
+
+class _LayerProbe:
+    """Runs the branches of a layer on given inputs and collects what each operation did.
+
+    The state's buffers hold the results of most operations after a branch. Those that are overwritten are computed
+    again with the same public methods on the same inputs: products of matrices, and the steps of attention.
+    """
+
+    def __init__(self, subject: EngineSubject, judge: ReferenceModel, layer: int, length: int) -> None:
+        self.state = subject.new_state(length)
+        self._subject = subject
+        self._judge = judge
+        self._layer = layer
+        config = judge.config
+        self._keys = np.empty((0, config.kv_heads, config.head_dim))
+        self._values = self._keys
+
+    def attention(self, x: Array, rows: range) -> Iterator[_Step]:
+        """Run the attention branch on the residual stream (T, D) of the next rows."""
+        c, judge, count = self._judge.config, self._judge, len(rows)
+        positions = np.array(rows)
+        _write(self.state, x)
+        self.state.native.prepare(count)
+        self.state.native.attention_branch(self._layer, count)
+        normed = self._read("NORMED", count, c.dim)
+        query = self._read("QUERY", count, c.heads, c.head_dim)
+        key = self._read("KEY", count, c.kv_heads, c.head_dim)
+        value = self._read("VALUE", count, c.kv_heads, c.head_dim)
+        attention = self._read("ATTENTION", count, c.heads, c.head_dim)
+        update = self._read("UPDATE", count, c.dim)
+        residual = self._read("RESIDUAL", count, c.dim)
+        self._keys = np.concatenate([self._keys, self._cached(key)])
+        self._values = np.concatenate([self._values, self._cached(value)])
+
+        yield self._step(ATTENTION, "norm", "attn_norm", normed, self._norm(x, "attn_norm"))
+        q, k = self._multiply("attn_q", normed), self._multiply("attn_k", normed)
+        if not (self._rotates_to(q, query) and self._rotates_to(k, key)):
+            q, k = self._unrotated(x)
+        yield self._product(ATTENTION, "q", "attn_q", q, normed)
+        yield self._product(ATTENTION, "k", "attn_k", k, normed)
+        yield self._product(ATTENTION, "v", "attn_v", value.reshape(count, -1), normed)
+        rotated = [judge.rotate(flat.reshape(count, -1, c.head_dim), positions) for flat in (q, k)]
+        yield self._step(ATTENTION, "rope", None, np.concatenate([query, key], axis=1), np.concatenate(rotated, axis=1))
+        scores, probabilities = self._attend(query, rows)
+        expected = attention_scores(query, self._keys, positions)  # (T, H, P)
+        future = np.isneginf(expected)
+        yield self._step(ATTENTION, "scores", None, np.where(future, 0, scores), np.where(future, 0, expected))
+        yield self._step(ATTENTION, "mask", None, (probabilities != 0).astype(float), (~future).astype(float))
+        yield self._step(ATTENTION, "softmax", None, probabilities, softmax(np.where(future, -np.inf, scores)))
+        yield self._step(ATTENTION, "values", None, attention, attention_values(probabilities, self._values))
+        flat = attention.reshape(count, -1)
+        yield self._product(ATTENTION, "output projection", "attn_output", update, flat)
+        yield self._step(ATTENTION, "residual", None, residual, x + update)
+
+    def feed_forward(self, x: Array) -> Iterator[_Step]:
+        """Run the feed-forward branch on the residual stream (T, D) of some rows."""
+        c, count = self._judge.config, len(x)
+        _write(self.state, x)
+        self.state.native.feed_forward_branch(self._layer, count)
+        normed = self._read("NORMED", count, c.dim)
+        up = self._read("UP", count, c.hidden_dim)
+        hidden = self._read("GATE", count, c.hidden_dim)
+        update = self._read("UPDATE", count, c.dim)
+        residual = self._read("RESIDUAL", count, c.dim)
+
+        yield self._step(FEED_FORWARD, "norm", "ffn_norm", normed, self._norm(x, "ffn_norm"))
+        gate = self._multiply("ffn_gate", normed)
+        step = self._product(FEED_FORWARD, "gate", "ffn_gate", gate, normed)
+        if not self._gates_to(gate, up, hidden):  # the branch computes another gate, of which silu is left
+            step = replace(step, actual=hidden / up, expected=silu(step.expected))
+        yield step
+        yield self._product(FEED_FORWARD, "up", "ffn_up", up, normed)
+        yield self._step(FEED_FORWARD, "swiglu", None, hidden, swiglu(gate, up))
+        yield self._product(FEED_FORWARD, "down", "ffn_down", update, hidden)
+        yield self._step(FEED_FORWARD, "residual", None, residual, x + update)
+
+    def _step(self, stage: str, name: str, tensor: str | None, actual: Array, expected: Array) -> _Step:
+        return _Step(Stage(stage, self._layer), name, tensor and self._name(tensor), actual, expected)
+
+    def _read(self, buffer: str, rows: int, *shape: int) -> Array:
+        return read(self.state, buffer, rows, *shape)
+
+    def _name(self, tensor: str) -> str:
+        return f"blk.{self._layer}.{tensor}.weight"
+
+    def _cached(self, x: Array) -> Array:
+        """Return what the cache keeps of keys or values."""
+        return x.astype(np.float16).astype(np.float64) if self._subject.model.cache_type == "f16" else x
+
+    def _norm(self, x: Array, tensor: str) -> Array:
+        """Return what the reference makes of the residual stream."""
+        return rms_norm(x, self._judge.tensors[self._name(tensor)], self._judge.config.norm_eps)
+
+    def _product(self, stage: str, name: str, tensor: str, actual: Array, x: Array) -> _Step:
+        return _product(self._subject, self._judge, Stage(stage, self._layer), name, self._name(tensor), actual, x)
+
+    def _multiply(self, tensor: str, x: Array) -> Array:
+        """Return the engine's product (T, rows) of vectors (T, columns) with a matrix."""
+        model = self._subject.model
+        engine, (count, cols) = model.engine, x.shape
+        rows = self._subject.weights.tensors[self._name(tensor)].shape[0]
+        activations = engine.Activations()
+        if model.quantizes:
+            allow_quantizing(engine, activations, x.size)
+        activations.set(self._copy(x), cols)
+        activations.quantize(0, count)
+        y = engine.empty("float32", count * rows)
+        model.native.get_tensor(engine.TensorId[tensor.upper()], self._layer).mat_mul(
+            y, activations, count, model.threads
+        )
+        return engine.numpy(y, "float32").reshape(count, rows).astype(np.float64)
+
+    def _rotates_to(self, x: Array, rotated: Array) -> bool:
+        """Tell whether the branch got `rotated` (T, heads, Dh) by the engine's rotation of products (T, heads * Dh).
+
+        If so, the products are what the branch has computed, although it has overwritten them.
+        """
+        kernels, config = self._subject.model.engine.Kernels, self._judge.config
+        interleaved = config.rope_style == RopeStyle.INTERLEAVED
+        rotate = kernels.rope_interleaved if interleaved else kernels.rope_half_split
+        half, (rows, heads, width) = config.head_dim // 2, rotated.shape
+        array = self._copy(x)
+        angles = [self._copy(self._read(name, rows, half)) for name in ("COSINES", "SINES")]
+        for row in range(rows):
+            for head in range(heads):
+                rotate(array, (row * heads + head) * width, *angles, row * half, half)
+        return self._equal(array, rotated)
+
+    def _unrotated(self, x: Array) -> tuple[Array, Array]:
+        """Return the queries and keys (T, heads * Dh) of the branch, by a run that rotates by nothing."""
+        c, count, native = self._judge.config, len(x), self.state.native
+        self.state.buffer("COSINES")[:] = 1
+        self.state.buffer("SINES")[:] = 0
+        _write(self.state, x)
+        native.attention_branch(self._layer, count)
+        found = self._read("QUERY", count, c.heads * c.head_dim), self._read("KEY", count, c.kv_dim)
+        native.prepare(count)  # the cache is to hold the rotated keys
+        _write(self.state, x)
+        native.attention_branch(self._layer, count)
+        return found
+
+    def _gates_to(self, gate: Array, up: Array, hidden: Array) -> bool:
+        """Tell whether the branch got `hidden` (T, F) by the engine's gating of these products (T, F)."""
+        array = self._copy(gate)
+        self._subject.model.engine.Kernels.swi_glu(array, self._copy(up), 0, gate.size)
+        return self._equal(array, hidden)
+
+    def _equal(self, array: Any, values: Array) -> bool:
+        """Tell whether an array of the engine holds some numbers, but for their last digits."""
+        found = self._subject.model.engine.numpy(array, "float32").reshape(values.shape)
+        return bool(np.allclose(found, values, rtol=1e-5, atol=1e-5 * np.abs(values).max()))
+
+    def _copy(self, x: Array, dtype: str = "float32") -> Any:
+        """Return an array of the engine with the numbers of another one."""
+        engine = self._subject.model.engine
+        array = engine.empty(dtype, x.size)
+        engine.numpy(array, dtype)[:] = x.ravel()
+        return array
+
+    def _attend(self, query: Array, rows: range) -> tuple[Array, Array]:
+        """Return the engine's scores and probabilities (T, H, P) of rotated queries, from the keys in its cache."""
+        engine, cache = self._subject.model.engine, self.state.native.get_cache()
+        config = self._judge.config
+        group = config.heads // config.kv_heads
+        length = len(self._keys)
+        queries, positions = self._copy(query), self._copy(np.array(rows), "int32")
+        scratch = engine.empty("float32", cache.get_scratch_length())
+        numbers = engine.numpy(scratch, "float32")
+        stride = cache.get_scores_stride()
+        scores = np.zeros((len(rows), config.heads, length))
+        probabilities = np.zeros_like(scores)
+        for start in range(0, len(rows), cache.get_block_rows()):
+            end = min(len(rows), start + cache.get_block_rows())
+            offset, count, visible = cache.get_scores_offset(end - start), (end - start) * group, rows[end - 1] + 1
+            view = numbers[offset : offset + count * stride].reshape(end - start, group, stride)[..., :visible]
+            for head in range(config.kv_heads):
+                heads = np.s_[start:end, head * group : (head + 1) * group, :visible]
+                cache.score(queries, positions, start, end, self._layer, 0, head, scratch, 0)
+                scores[heads] = view
+                cache.normalize(positions, start, end, scratch, 0)
+                probabilities[heads] = view
+        return scores, probabilities

@@ -1,0 +1,68 @@
+"""The explanation of a generated text."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...errors import ContextError, OptionError
+from ...generation.sampling import SamplerOptions, TokenSampler, find_bias
+from ...model import Llama
+from .choices import Choice, explain_choice
+from .insight import Insight, look_inside
+
+MAX_TOKENS = 128
+"""Most tokens of an explanation, prompt and generated ones: attention maps grow with their square."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """A prompt, what was generated, and why."""
+
+    ids: list[int]
+    """Prompt and generated tokens."""
+    prompt_length: int
+    options: SamplerOptions
+    choices: list[Choice]
+    """One for each generated token."""
+    insight: Insight
+    """Of all tokens but the last, which the model has not read."""
+
+
+def explain(llm: Llama, prompt: Sequence[int], *, max_tokens: int, options: SamplerOptions) -> Explanation:
+    """Continue a prompt and note how each token was chosen; an option `seed` of None is replaced by a random one.
+
+    Raises:
+        ContextError: prompt and generated tokens are more than the context, or than `MAX_TOKENS`.
+        OptionError: `max_tokens` is out of range, or the prompt has a token that is not in the vocabulary.
+    """
+    if max_tokens < 1:
+        raise OptionError(f"max_tokens is {max_tokens}; allowed: 1 or more")
+    most = min(MAX_TOKENS, llm.context)
+    if len(prompt) + max_tokens > most:
+        raise ContextError(
+            f"{len(prompt)} prompt tokens and {max_tokens} more are too many to explain; allowed: {most}"
+        )
+    if options.seed is None:
+        options = replace(options, seed=secrets.randbits(31))
+    ids = list(prompt)
+    choices = []
+    with llm.session() as session:
+        engine, vocab_size = session.engine, session.config.vocab_size
+        sampler = TokenSampler(engine, vocab_size, options, find_bias(options, llm.tokenizer, vocab_size))
+        numbers = engine.RandomNumbers()
+        numbers.set_seed(options.seed)
+        logits = session.feed(ids)
+        while True:
+            adjusted = sampler.adjusted(logits).copy()
+            id = sampler.sample(logits, ids)
+            recent = ids[-options.repeat_last_n :] if options.repeat_last_n else []
+            random = numbers.next() if options.temperature else None
+            choices.append(explain_choice(logits, adjusted, recent, options, random))
+            ids.append(id)
+            if id in llm.tokenizer.stop_ids or len(choices) == max_tokens:
+                break
+            logits = session.feed([id])
+        insight = look_inside(session.model, ids[:-1])
+    return Explanation(ids=ids, prompt_length=len(prompt), options=options, choices=choices, insight=insight)

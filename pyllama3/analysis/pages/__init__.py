@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: templates beside what fills them, which load nothing from anywhere."""

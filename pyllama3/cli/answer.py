@@ -1,0 +1,53 @@
+"""What commands that generate text have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from ..generation.constraint import Grammar, json_object, json_schema, regex
+from ..generation.generation import Piece, Statistics
+from ..model import Llama
+from .loading import load_model
+
+
+def generate_options(stack: ExitStack, llm: Llama, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `Llama.generate` for `sampler_options` and `text_options` of the command line.
+
+    A draft model is loaded, which `stack` closes.
+
+    Raises:
+        PyLlama3Error: a grammar is wrong, or the draft model cannot be loaded.
+    """
+    result = dict(options)
+    result["grammar"] = _grammar(result.pop("as_json"), result.pop("json_schema"), result.pop("regex"))
+    if options["draft"] is not None:
+        smaller = load_model(options["draft"], backend=llm.backend, threads=llm.threads, exact=llm.exact)
+        result["draft"] = stack.enter_context(smaller)
+    return result
+
+
+def print_pieces(pieces: Iterable[Piece]) -> Statistics | None:
+    """Print text as it comes, with a line feed at its end; return the last statistics, if there are any."""
+    stats = None
+    try:
+        for piece in pieces:
+            click.echo(piece.text, nl=False)
+            stats = piece.stats
+    finally:
+        if stats is not None:
+            click.echo()
+    return stats
+
+
+def _grammar(as_json: bool, schema: str | None, pattern: str | None) -> Grammar | None:
+    if as_json + (schema is not None) + (pattern is not None) > 1:
+        raise click.UsageError("--json, --json-schema and --regex exclude each other.")
+    if schema is not None:
+        return json_schema(schema)
+    if pattern is not None:
+        return regex(pattern)
+    return json_object() if as_json else None

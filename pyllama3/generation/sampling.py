@@ -1,0 +1,144 @@
+"""How the next token is chosen: the options, and the engine's sampler with what the host does to logits before it."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Engine
+from ..errors import OptionError
+from ..tokenizer.tokenizer import Tokenizer
+
+_MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerOptions:
+    """How to choose tokens; the defaults are those of Meta's example scripts."""
+
+    temperature: float = 0.6
+    """Divides the logits; 0 takes the best token."""
+    top_k: int = 0
+    """Keeps the best tokens only; 0 keeps all."""
+    top_p: float = 0.9
+    """Keeps the fewest tokens whose probabilities sum to this; 1 keeps all."""
+    min_p: float = 0.0
+    """Keeps tokens at least this times as probable as the best; 0 keeps all."""
+    repeat_penalty: float = 1.0
+    """Lowers the logits of recent tokens; 1 changes nothing."""
+    repeat_last_n: int = 64
+    """How many tokens are recent."""
+    presence_penalty: float = 0.0
+    """Subtracted from the logits of tokens that were generated before."""
+    frequency_penalty: float = 0.0
+    """Subtracted from the logits of tokens once for each time they were generated before."""
+    logit_bias: Mapping[int | str, float] = field(default_factory=dict)
+    """Added to the logits of tokens, which are named by their id or their text; -inf forbids them."""
+    seed: int | None = None
+    """Same seed, same tokens; None takes a random one."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            OptionError: a value is outside of its range.
+        """
+        for name, allowed, ok in (
+            ("temperature", "0 or more", 0 <= self.temperature < float("inf")),
+            ("top_k", "0 or more", 0 <= self.top_k < 2**31),
+            ("top_p", "more than 0, at most 1", 0 < self.top_p <= 1),
+            ("min_p", "0 to 1", 0 <= self.min_p <= 1),
+            ("repeat_penalty", "more than 0", 0 < self.repeat_penalty < float("inf")),
+            ("repeat_last_n", "0 or more", 0 <= self.repeat_last_n < 2**31),
+            ("presence_penalty", "a finite number", math.isfinite(self.presence_penalty)),
+            ("frequency_penalty", "a finite number", math.isfinite(self.frequency_penalty)),
+            ("seed", f"0 to {_MAX_SEED}", self.seed is None or 0 <= self.seed <= _MAX_SEED),
+        ):
+            if not ok:
+                raise OptionError(f"{name} is {getattr(self, name)}; allowed: {allowed}")
+        for token, bias in self.logit_bias.items():
+            if not bias < float("inf"):
+                raise OptionError(f"logit_bias of {token!r} is {bias}; allowed: a finite number or -inf")
+
+
+class TokenSampler:
+    """The engine's sampler with its working memory. It remembers what it has sampled, for the penalties."""
+
+    def __init__(
+        self, engine: Engine, vocab_size: int, options: SamplerOptions, bias: Mapping[int, float] | None = None
+    ) -> None:
+        """Prepare sampling from logits (vocab_size,); `bias` is `options.logit_bias` by ids, see `find_bias`."""
+        self._engine = engine
+        self._native = engine.Sampler()
+        self._native.set_buffers(engine.empty("int32", vocab_size), engine.empty("float64", vocab_size), vocab_size)
+        self._native.set_options(
+            float(options.temperature),
+            options.top_k,
+            float(options.top_p),
+            float(options.min_p),
+            float(options.repeat_penalty),
+        )
+        self._native.set_seed(secrets.randbits(63) if options.seed is None else options.seed)
+        self._options = options
+        self._window = options.repeat_last_n if options.repeat_penalty != 1 else 0
+        self._logits = engine.empty("float32", vocab_size)
+        self._recent = engine.empty("int32", max(1, self._window))
+        self._biased = list(bias or ())
+        self._bias = np.array(list((bias or {}).values()), np.float32)
+        self._counts: Counter[int] = Counter()
+
+    def adjusted(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """Return logits (vocab_size,) with biases and the host's penalties, valid until the next call.
+
+        Tokens that are not `allowed` (vocab_size,) have no chance.
+        """
+        changed: NDArray[np.float32] = self._engine.numpy(self._logits, "float32")
+        changed[:] = logits
+        changed[self._biased] += self._bias
+        if self._options.presence_penalty or self._options.frequency_penalty:
+            self._penalize(changed)
+        if allowed is not None:
+            changed[~allowed] = -np.inf
+        return changed
+
+    def sample(
+        self, logits: NDArray[np.float32], recent: Sequence[int], allowed: NDArray[np.bool_] | None = None
+    ) -> int:
+        """Choose a token by its logits (vocab_size,), which are left as they are, and the tokens so far.
+
+        Tokens that are not `allowed` (vocab_size,) have no chance.
+        """
+        self.adjusted(logits, allowed)
+        window = recent[-self._window :] if self._window else ()
+        self._engine.numpy(self._recent, "int32")[: len(window)] = window
+        id = int(self._native.sample(self._logits, self._recent, len(window)))
+        self._counts[id] += 1
+        return id
+
+    def _penalize(self, logits: NDArray[np.float32]) -> None:
+        """Subtract the penalties; platform.openai.com/docs/api-reference defines them on what has been sampled."""
+        counts = np.fromiter(self._counts.values(), np.float32)
+        logits[list(self._counts)] -= self._options.presence_penalty + self._options.frequency_penalty * counts
+
+
+def find_bias(options: SamplerOptions, tokenizer: Tokenizer, vocab_size: int) -> dict[int, float]:
+    """Return `options.logit_bias` by the ids of the tokens.
+
+    Raises:
+        OptionError: there is no such token, or a text is not one token.
+    """
+    bias = {}
+    for token, value in options.logit_bias.items():
+        ids = tokenizer.encode(token, special=True) if isinstance(token, str) else [token]
+        if len(ids) != 1:
+            raise OptionError(f"logit_bias of {token!r}: the text is {len(ids)} tokens, not one")
+        if not 0 <= ids[0] < vocab_size:
+            raise OptionError(f"logit_bias of {token}: there is no such token; allowed: 0 to {vocab_size - 1}")
+        bias[ids[0]] = value
+    return bias

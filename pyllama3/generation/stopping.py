@@ -1,0 +1,52 @@
+"""Stop strings: they end a text wherever they appear in it, also across the borders of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import OptionError
+
+
+class StopFilter:
+    """Passes a text on as it comes, up to the first stop string, and holds back what may be the beginning of one."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        """Remember the stop strings.
+
+        Raises:
+            OptionError: one of them is empty.
+        """
+        if "" in stops:
+            raise OptionError("a stop string is empty; it would end every text before it begins")
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False
+        """Whether a stop string has come; nothing passes any more."""
+
+    def feed(self, text: str) -> str:
+        """Return what can be shown now."""
+        if self.stopped:
+            return ""
+        self._held += text
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if found:
+            self.stopped = True
+            _, start = min(found)  # the first to be complete, however the text is cut into pieces
+            shown, self._held = self._held[:start], ""
+            return shown
+        end = len(self._held) - self._beginning()
+        shown, self._held = self._held[:end], self._held[end:]
+        return shown
+
+    def flush(self) -> str:
+        """Return what is held back: the text has ended, so it begins no stop string."""
+        shown, self._held = self._held, ""
+        return shown
+
+    def _beginning(self) -> int:
+        """Return the length of the longest end of the text that begins a stop string."""
+        longest = max(map(len, self._stops), default=1) - 1
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-length:]) for stop in self._stops):
+                return length
+        return 0

@@ -1,0 +1,146 @@
+"""One sequence of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Engine
+from ..config import ModelConfig
+from ..errors import ContextError, OptionError
+from .model import EngineModel
+from .state import State
+
+
+class Session:
+    """One sequence: tokens are fed, logits come back. A session is used by one thread at a time."""
+
+    def __init__(self, model: EngineModel, *, context: int, threads: int | None = None) -> None:
+        self._state = State(model, context=context, threads=threads)
+        self._ids: list[int] = []
+
+    @property
+    def model(self) -> EngineModel:
+        """Model that the session belongs to."""
+        return self._state.model
+
+    @property
+    def config(self) -> ModelConfig:
+        """Hyper-parameters of the model."""
+        return self._state.model.config
+
+    @property
+    def engine(self) -> Engine:
+        """Engine that computes."""
+        return self._state.model.engine
+
+    @property
+    def context(self) -> int:
+        """How many tokens the session can hold."""
+        return self._state.context
+
+    @property
+    def position(self) -> int:
+        """How many tokens the session holds."""
+        return len(self._ids)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Tokens the session holds."""
+        return tuple(self._ids)
+
+    def feed(self, ids: Sequence[int], *, all_logits: bool = False, steady: bool = False) -> NDArray[np.float32]:
+        """Append tokens and return the logits after the last (vocab_size,), or after each (len(ids), vocab_size).
+
+        With `steady` they are the same, to the last bit, as when the tokens are fed one by one.
+
+        Raises:
+            ContextError: the tokens do not fit into the context; none of them was fed.
+            OptionError: there are no tokens, or one is not in the vocabulary.
+        """
+        self.check(ids)
+        state = self._state
+        results = []
+        for start in range(0, len(ids), state.batch):
+            chunk = ids[start : start + state.batch]
+            rows = len(chunk)
+            state.tokens[:rows] = chunk
+            state.positions[:rows] = np.arange(self.position, self.position + rows)
+            state.sequence_ids[:rows] = 0
+            wanted = rows if all_logits else int(start + rows == len(ids))
+            state.logit_rows[:wanted] = np.arange(rows - wanted, rows)
+            logits = state.forward(rows, wanted, steady=steady)
+            self._ids += map(int, chunk)
+            if wanted:
+                results.append(logits.copy())
+        return np.concatenate(results) if all_logits else results[-1][0]
+
+    def check(self, ids: Sequence[int]) -> None:
+        """Check that `feed` would take some tokens.
+
+        Raises:
+            ContextError: they do not fit into the context.
+            OptionError: there are none, or one is not in the vocabulary.
+        """
+        check_ids(ids, self.config.vocab_size)
+        if self.position + len(ids) > self.context:
+            raise ContextError(
+                f"{self.position} + {len(ids)} tokens do not fit into the context of {self.context} tokens"
+            )
+
+    def rewind(self, position: int) -> None:
+        """Forget all tokens from a position on.
+
+        Raises:
+            OptionError: the session does not hold that many tokens.
+        """
+        if not 0 <= position <= self.position:
+            raise OptionError(f"cannot rewind to {position}; the session holds {self.position} tokens")
+        del self._ids[position:]
+
+    def reuse(self, ids: Sequence[int]) -> Sequence[int]:
+        """Forget all tokens but those that `ids` begins with, and return the rest of `ids`, which is to be fed.
+
+        The rest is at least the last token, since its logits are not kept.
+        """
+        same = 0
+        for ours, theirs in zip(self._ids, ids[:-1], strict=False):
+            if ours != theirs:
+                break
+            same += 1
+        self.rewind(same)
+        return ids[same:]
+
+    def cache_views(self, positions: int) -> list[NDArray[Any]]:
+        """Return what the model made of the first tokens, as views of the caches; `restore` puts it in force again."""
+        return self._state.cache_views(positions)
+
+    def restore(self, ids: Sequence[int]) -> None:
+        """Hold tokens without computing anything: the caller has filled `cache_views(len(ids))`."""
+        self._ids = list(ids)
+
+    def close(self) -> None:
+        """Free the caches; the session can not be used any more."""
+        vars(self).pop("_state", None)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def check_ids(ids: Sequence[int], vocab_size: int) -> None:
+    """Check that there are tokens, and that they are in the vocabulary.
+
+    Raises:
+        OptionError: there are none, or one is not.
+    """
+    if len(ids) == 0:
+        raise OptionError("there are no tokens to feed")
+    for id in ids:
+        if not 0 <= id < vocab_size:
+            raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")

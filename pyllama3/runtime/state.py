@@ -1,0 +1,112 @@
+"""Key/value caches of some sequences, and batches of rows of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Engine
+from ..backends.arrays import enlarge_pages
+from .model import EngineModel
+
+_CACHE_DTYPES = {"f32": "float32", "f16": "int16", "int8": "int8"}
+
+BATCH = 128
+"""Most rows in a forward pass: weights are read once for all of them, and their activations stay in cache."""
+
+
+class State:
+    """The caches of some sequences, and the forward pass over rows of them.
+
+    `tokens`, `positions`, `sequence_ids` and `logit_rows` (int32) describe the batch and are filled before `forward`.
+    """
+
+    def __init__(
+        self, model: EngineModel, *, context: int, sequences: int = 1, batch: int = BATCH, threads: int | None = None
+    ) -> None:
+        """Allocate caches and buffers; by default, as many threads compute as packed the model.
+
+        Raises:
+            BackendError: there is not enough memory.
+        """
+        engine = model.engine
+        self.model = model
+        self.context = context
+        self.batch = batch
+        self._sequences = sequences
+        self.native = engine.Llama3State()
+        self.native.init(model.native, context, sequences, batch, threads or model.threads)
+        self.cache = self._allocate_cache()
+        """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
+        self._has_large_pages = False
+        if model.quantizes:
+            allow_quantizing(engine, self.native.get_input(), self.native.get_input_length())
+        self._buffers: dict[str, Any] = {}
+        for buffer in engine.Buffer:
+            data = engine.empty("float32", self.native.get_buffer_length(buffer))
+            self.native.set_buffer(buffer, data)
+            self._buffers[buffer.name] = data
+        arrays = [engine.empty("int32", batch) for _ in range(4)]
+        self.native.set_batch(*arrays)
+        self.tokens, self.positions, self.sequence_ids, self.logit_rows = (
+            engine.numpy(array, "int32") for array in arrays
+        )
+
+    def _allocate_cache(self) -> list[Any]:
+        engine, cache, kind = self.model.engine, self.native.get_cache(), self.model.cache_type
+        dtype = _CACHE_DTYPES[kind]
+        lengths = cache.get_keys_length(), cache.get_values_length()
+        arrays = [engine.empty(dtype, length, sparse=True) for length in lengths]
+        if kind == "int8":
+            arrays += [engine.empty("float32", cache.get_scales_length()) for _ in range(2)]
+        {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}[kind](*arrays)
+        return arrays
+
+    def _enlarge_pages(self) -> None:
+        """Speed up a cache that is half full, and will take all of its memory for that."""
+        dtype = _CACHE_DTYPES[self.model.cache_type]
+        for array in self.cache[:2]:
+            enlarge_pages(self.model.engine.numpy(array, dtype))
+        self._has_large_pages = True
+
+    def cache_views(self, positions: int) -> list[NDArray[Any]]:
+        """Return views of the first positions of all sequences in the cache, and some of the keys behind them."""
+        config, engine = self.model.config, self.model.engine
+        dtype = _CACHE_DTYPES[self.model.cache_type]
+        heads = (config.layers, self._sequences, config.kv_heads)
+        keys, values, *scales = self.cache
+        most, tiles = (self.context + 15) // 16 * 16, (positions + 15) // 16
+        # the layout is described in src/cache.fu
+        return [
+            engine.numpy(keys, dtype).reshape(*heads, most // 16, -1)[:, :, :, :tiles],
+            engine.numpy(values, dtype).reshape(*heads, -1, most, 16)[:, :, :, :, :positions],
+            *(engine.numpy(array, "float32").reshape(*heads, most)[:, :, :, :positions] for array in scales),
+        ]
+
+    def buffer(self, name: str) -> NDArray[np.float32]:
+        """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""
+        return self.model.engine.numpy(self._buffers[name], "float32")
+
+    def forward(self, rows: int, logit_rows: int, *, steady: bool = False) -> NDArray[np.float32]:
+        """Run a batch and return a view of the logits (logit_rows, vocab_size), valid until the next batch.
+
+        With `steady` they are the same, to the last bit, as those of batches of one row.
+        """
+        self.native.get_input().set_steady(steady)
+        self.native.forward(rows, logit_rows)
+        if not self._has_large_pages and self._sequences == 1 and 2 * self.positions[rows - 1] >= self.context:
+            self._enlarge_pages()
+        vocab_size = self.model.config.vocab_size
+        return self.buffer("LOGITS")[: logit_rows * vocab_size].reshape(logit_rows, vocab_size)
+
+
+def allow_quantizing(engine: Engine, activations: Any, length: int) -> None:
+    """Give `Activations` of up to `length` numbers the memory for 8-bit integers, and scales and sums of blocks.
+
+    Raises:
+        BackendError: there is not enough memory.
+    """
+    lengths = (("int8", length), ("float32", length // 32), ("float32", length // 16))
+    activations.set_quantized(*(engine.empty(dtype, max(1, count)) for dtype, count in lengths))

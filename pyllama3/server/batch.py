@@ -1,0 +1,216 @@
+"""OpenAI's batch files: a request per line in, an answer per line out, many at a time and in any order.
+
+An answer is on disk before the next ones are worked on. After a crash the same call goes on: the last line is dropped
+if it is incomplete, and requests that have an answer are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import BatchError, PyLlama3Error
+from ..files import lock
+from ..generation.generation import Generation, Piece
+from ..model import Llama
+from .protocol import Request, error_body, read_request, response_body
+
+
+@dataclass
+class BatchCounts:
+    """How many requests there are."""
+
+    total: int = 0
+    skipped: int = 0
+    """They had an answer already."""
+    answered: int = 0
+    failed: int = 0
+    """Their answer is an error."""
+
+    @property
+    def done(self) -> int:
+        """How many need no more work."""
+        return self.skipped + self.answered + self.failed
+
+
+def run_batch(
+    llm: Llama,
+    source: Path,
+    target: Path,
+    *,
+    parallel: int = 8,
+    defaults: Mapping[str, Any] | None = None,
+    progress: Callable[[BatchCounts], None] = lambda _: None,
+) -> BatchCounts:
+    """Append an answer to `target` for each request of `source` that has none there.
+
+    Args:
+        llm: answers.
+        source: lines of {"custom_id", "method": "POST", "url", "body"}.
+        target: lines of {"id", "custom_id", "response", "error"}.
+        parallel: how many requests are worked on at a time.
+        defaults: options of the sampler for what a request does not say.
+        progress: is told the counts at first and whenever they change.
+
+    Raises:
+        BackendError: there is not enough memory for so many.
+        BatchError: a file cannot be read or written, or `target` is not one of these files.
+    """
+    try:
+        with source.open("rb") as lines, target.open("a+b") as output:
+            counts = BatchCounts(total=sum(1 for line in lines if line.strip()))
+            lines.seek(0)
+            lock(output)
+            answers = _Answers(target, output)
+            _Run(llm, answers, counts, parallel, defaults or {}, progress).work(lines)
+            return counts
+    except OSError as error:
+        raise BatchError(f"{error.filename or target}: {error.strerror}") from error
+
+
+class _Answers:
+    """The answers in a file."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._file = file
+        self._keys: set[str] = set()
+        file.seek(0)
+        end = 0
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                break
+            end += len(line)
+            try:
+                answer = json.loads(line)
+                self._keys.add(_key(answer["id"], answer["custom_id"]))
+            except (ValueError, TypeError, KeyError):
+                raise BatchError(f"{path}: line {number} is not an answer of a batch") from None
+        file.truncate(end)
+
+    def has(self, id: str, custom_id: str | None) -> bool:
+        return _key(id, custom_id) in self._keys
+
+    def write(self, id: str, custom_id: str | None, status: int, body: Mapping[str, Any]) -> None:
+        response = {"status_code": status, "request_id": id, "body": body}
+        answer = {"id": id, "custom_id": custom_id, "response": response, "error": None}
+        self._file.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _key(id: str, custom_id: str | None) -> str:
+    """Return what makes a request the same: its custom_id, or its line if that is missing or not its own."""
+    return f"line {id}" if custom_id is None else f"custom {custom_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    id: str
+    custom_id: str | None
+    request: Request
+    pieces: list[Piece]
+
+
+class _Run:
+    def __init__(
+        self,
+        llm: Llama,
+        answers: _Answers,
+        counts: BatchCounts,
+        parallel: int,
+        defaults: Mapping[str, Any],
+        progress: Callable[[BatchCounts], None],
+    ) -> None:
+        self._llm = llm
+        self._answers = answers
+        self._counts = counts
+        self._scheduler = llm.scheduler(parallel)
+        self._defaults = defaults
+        self._progress = progress
+        self._jobs: dict[Generation, _Job] = {}
+        self._seen: set[str] = set()
+
+    def work(self, lines: IO[bytes]) -> None:
+        self._progress(self._counts)
+        waiting = self._generations(lines)
+        more = True
+        while more or self._jobs:
+            while more and self._scheduler.free:
+                generation = next(waiting, None)
+                if generation is None:
+                    more = False
+                else:
+                    self._scheduler.add(generation)
+            for generation, piece in self._scheduler.step():
+                self._take(generation, piece)
+
+    def _take(self, generation: Generation, piece: Piece | PyLlama3Error) -> None:
+        job = self._jobs[generation]
+        if isinstance(piece, PyLlama3Error):
+            del self._jobs[generation]
+            self._refuse(job.id, job.custom_id, piece)
+            return
+        job.pieces.append(piece)
+        if generation.finished:
+            del self._jobs[generation]
+            body = response_body(job.request, self._llm.tokenizer, job.pieces)
+            self._answers.write(job.id, job.custom_id, 200, body)
+            self._counts.answered += 1
+            self._progress(self._counts)
+
+    def _refuse(self, id: str, custom_id: str | None, error: PyLlama3Error) -> None:
+        self._answers.write(id, custom_id, 400, error_body(error))
+        self._counts.failed += 1
+        self._progress(self._counts)
+
+    def _generations(self, lines: IO[bytes]) -> Iterator[Generation]:
+        """Yield what is to be generated, and answer requests that are wrong."""
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            id, custom_id = f"batch_req_{number}", None
+            try:
+                content = _read_line(line)
+                custom_id = self._custom_id(content)
+                if self._answers.has(id, custom_id):
+                    self._skip()
+                    continue
+                request = read_request(self._llm, content.get("url"), content.get("body"), self._defaults)
+                generation = self._llm.generation(request.prompt, **request.options)
+            except PyLlama3Error as error:
+                if self._answers.has(id, custom_id):
+                    self._skip()
+                else:
+                    self._refuse(id, custom_id, error)
+                continue
+            self._jobs[generation] = _Job(id=id, custom_id=custom_id, request=request, pieces=[])
+            yield generation
+
+    def _skip(self) -> None:
+        self._counts.skipped += 1
+        self._progress(self._counts)
+
+    def _custom_id(self, content: Mapping[str, Any]) -> str:
+        custom_id = content.get("custom_id")
+        if not isinstance(custom_id, str):
+            raise BatchError(f"custom_id is {custom_id!r}; a string is expected")
+        if custom_id in self._seen:
+            raise BatchError(f"custom_id {custom_id!r} is that of an earlier line")
+        self._seen.add(custom_id)
+        return custom_id
+
+
+def _read_line(line: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise BatchError(f"the line is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise BatchError("the line is not a JSON object")
+    if content.get("method", "POST") != "POST":
+        raise BatchError(f"method is {content['method']!r}; supported: 'POST'")
+    return content

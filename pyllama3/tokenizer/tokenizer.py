@@ -1,0 +1,195 @@
+"""Text to token ids and back, with the vocabulary of the model."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import TokenizerError
+from .byte_pairs import BytePairEncoder
+from .sentencepiece import SentencePieceEncoder
+from .vocabulary import BytePairs, SentencePieces, Vocabulary, read_gguf_vocabulary
+from .vocabulary.meta import read_tokenizer_model
+
+
+class Encoder(Protocol):
+    """Turns text into tokens."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text that has no added tokens."""
+
+
+class Tokenizer:
+    """Text to tokens and back, with a vocabulary of either kind."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """Prepare encoding.
+
+        Raises:
+            TokenizerError: the vocabulary has no normal tokens.
+        """
+        self._vocabulary = vocabulary
+        self._special_ids = frozenset(vocabulary.special.values())
+        self._special_names = _any_of(vocabulary.special)
+        self._user_defined_names = _any_of(vocabulary.user_defined)
+        algorithm = vocabulary.algorithm
+        self._prefix = " " if isinstance(algorithm, SentencePieces) and algorithm.space_prefix else ""
+        self._encoder: Encoder
+        if isinstance(algorithm, BytePairs):
+            self._encoder = BytePairEncoder(vocabulary, algorithm)
+        else:
+            self._encoder = SentencePieceEncoder(vocabulary, algorithm)
+
+    @classmethod
+    def from_gguf(cls, metadata: Mapping[str, Any]) -> Tokenizer:
+        """Make the tokenizer of a GGUF file.
+
+        Raises:
+            TokenizerError: the vocabulary is missing, damaged, or of an unsupported kind.
+        """
+        return cls(read_gguf_vocabulary(metadata))
+
+    @classmethod
+    def from_tokenizer_model(cls, path: Path | str) -> Tokenizer:
+        """Make the tokenizer of Meta's tokenizer.model of Llama 3.
+
+        Raises:
+            TokenizerError: the file cannot be read or is damaged.
+        """
+        return cls(read_tokenizer_model(Path(path)))
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, special ones included."""
+        return len(self._vocabulary.tokens)
+
+    @property
+    def bos_id(self) -> int | None:
+        """Token that begins a text, if there is one."""
+        return self._vocabulary.bos_id
+
+    @property
+    def add_bos(self) -> bool:
+        """Whether the model expects `bos_id` in front of every text; `encode` leaves that to the caller."""
+        return self._vocabulary.add_bos
+
+    @property
+    def eos_id(self) -> int | None:
+        """Token that ends a text, if there is one."""
+        return self._vocabulary.eos_id
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end a generation: end of text, of a turn, of a message."""
+        return self._vocabulary.stop_ids
+
+    @property
+    def special_names(self) -> Collection[str]:
+        """Names of the special tokens, such as <|eot_id|>."""
+        return self._vocabulary.special.keys()
+
+    def has_tokens_of(self, other: Tokenizer) -> bool:
+        """Tell whether the same ids mean the same tokens in another tokenizer."""
+        ours, theirs = self._vocabulary, other._vocabulary
+        return list(ours.tokens) == list(theirs.tokens) and dict(ours.special) == dict(theirs.special)
+
+    def encode(self, text: str, *, special: bool = False, continues: bool = False) -> list[int]:
+        """Return the ids of a text, without a BOS.
+
+        With `continues`, no space is put in front of it, as SentencePiece does at the beginning of a text.
+        With `special`, names such as <|eot_id|> become the special tokens; otherwise they are text like any other.
+        Characters that are half of a surrogate pair are taken as U+FFFD.
+        """
+        ids: list[int] = []
+        for part in self.split_special(text) if special else [text]:
+            if isinstance(part, int):
+                ids.append(part)
+            else:
+                ids += self._encode_text(part, "" if continues else self._prefix)
+        return ids
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Return the ids of a text to continue, with a BOS if the model expects one."""
+        bos = [self.bos_id] if self.add_bos and self.bos_id is not None else []
+        return bos + self.encode(text)
+
+    def split_special(self, text: str) -> Iterator[str | int]:
+        """Cut a text at the names of special tokens: yields the ids of these, and the text between them."""
+        return _split(text, self._special_names, self._vocabulary.special)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of some ids, with U+FFFD for what is not UTF-8.
+
+        The space that SentencePiece puts in front of a text is taken away.
+
+        Raises:
+            TokenizerError: an id is not in the vocabulary.
+        """
+        text = b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+        return text.removeprefix(self._prefix)
+
+    def token_bytes(self, id: int) -> bytes:
+        """Return the bytes of one token, which may be an incomplete character.
+
+        Raises:
+            TokenizerError: the id is not in the vocabulary.
+        """
+        if not 0 <= id < self.vocab_size:
+            raise TokenizerError(f"there is no token {id}; allowed: 0 to {self.vocab_size - 1}")
+        return self._vocabulary.tokens[id]
+
+    def token_name(self, id: int) -> str:
+        r"""Return one token for display: on one line, bytes that are not characters as \x.., control characters as \n.
+
+        Raises:
+            TokenizerError: the id is not in the vocabulary.
+        """
+        text = self.token_bytes(id).decode("utf-8", "backslashreplace")
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+    def is_special(self, id: int) -> bool:
+        """Tell whether a token marks structure and is not text."""
+        return id in self._special_ids
+
+    def _encode_text(self, text: str, prefix: str) -> list[int]:
+        ids: list[int] = []
+        for part in _split(text, self._user_defined_names, self._vocabulary.user_defined):
+            ids += [part] if isinstance(part, int) else self._encoder.encode(prefix + part)
+        return ids
+
+
+class StreamDecoder:
+    """Decodes token by token, holding back the bytes of a character until it is complete."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, id: int) -> str:
+        """Return the text that a token completes, which may be empty.
+
+        Raises:
+            TokenizerError: the id is not in the vocabulary.
+        """
+        return self._utf8.decode(self._tokenizer.token_bytes(id))
+
+    def flush(self) -> str:
+        """Return what is left at the end of a text: U+FFFD if its last character is incomplete."""
+        return self._utf8.decode(b"", final=True)
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Compile a pattern which finds the leftmost name, of several there the longest."""
+    alternatives = "|".join(map(re.escape, sorted(filter(None, names), key=len, reverse=True)))
+    return re.compile(f"({alternatives})") if alternatives else None
+
+
+def _split(text: str, names: re.Pattern[str] | None, ids: Mapping[str, int]) -> Iterator[str | int]:
+    for n, part in enumerate(names.split(text) if names else [text]):
+        if n % 2:  # the group: a name
+            yield ids[part]
+        elif part:
+            yield part

@@ -1,0 +1,1 @@
+"""GGUF files of our own: quantizers, mixtures of types, and the writer."""

@@ -1,0 +1,178 @@
+"""Conversion of any model to a GGUF file: tensor by tensor, in runs of rows, so that it needs little memory."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config import ModelConfig, RopeStyle
+from ...errors import WeightsError
+from ...tokenizer.vocabulary import gguf_metadata
+from ..formats.gguf_llama import ROPE_FREQS, SCALING, load_gguf
+from ..layout import OUTPUT
+from ..tensor import Tensor, Weights
+from ..types import Bytes, Floats, TensorType, dequantize
+from .gguf_writer import OutputTensor, gguf_size, write_gguf
+from .mixtures import Mixture
+from .quantize import quantize
+
+_RUN = 1 << 22
+"""Numbers that are converted at a time."""
+_OF_THIS_FILE = ("general.architecture", "general.alignment", "general.file_type", "general.quantization_version")
+_WIDE = (TensorType.F32, TensorType.BF16)
+"""Types with the range of single precision; the scales and minimums of the quantized ones are halves."""
+_QUANTIZATION_VERSION = 2
+"""GGML_QNT_VERSION of ggml.h: the block layouts of `types.py`."""
+
+
+@dataclass(frozen=True)
+class TensorError:
+    """How far a tensor of a converted model is from the original."""
+
+    name: str
+    type: TensorType
+    relative: float
+    """Root of the mean squared error, divided by that of the mean square."""
+    largest: float
+    """The largest error of a number."""
+
+
+def convert(
+    weights: Weights, path: Path, mixture: Mixture, progress: Callable[[int, int], object] = lambda done, total: None
+) -> None:
+    """Write a model to a GGUF file in a mixture of types; `progress` receives the bytes written and in all.
+
+    Raises:
+        TokenizerError, TemplateError: the model's vocabulary or template is missing or damaged.
+        WeightsError: the file cannot be written, or numbers of the model are not finite.
+    """
+    metadata = _metadata(weights, mixture)
+    tensors = list(_output_tensors(weights, mixture))
+    total = gguf_size(metadata, tensors)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise WeightsError(f"{path}: there is no directory {folder}")
+    if (free := shutil.disk_usage(folder).free) < total:
+        raise WeightsError(f"{path}: needs {total / 1e9:.2f} GB, but {folder} has {free / 1e9:.2f} GB left")
+    write_gguf(path, metadata, tensors, lambda written: progress(written, total))
+
+
+def compare(weights: Weights, path: Path) -> Iterator[TensorError]:
+    """Compare the tensors of a model with those of the GGUF file it was converted to.
+
+    Raises:
+        WeightsError: the file is damaged, or not a conversion of the model.
+    """
+    converted = load_gguf(path).tensors
+    for name, tensor in weights.tensors.items():
+        if name not in converted or converted[name].shape != tensor.shape:
+            raise WeightsError(f"{path}: tensor {name!r:.80} is missing or has another shape than in {weights.path}")
+        result = converted[name]
+        runs = zip(_runs(tensor, _row_order(name, weights.config)), _runs(result, None), strict=True)
+        square = squared_error = largest = 0.0
+        for original, stored in runs:
+            exact = _floats(tensor, original)
+            error = np.abs(_floats(result, stored) - exact)
+            square += float(np.vdot(exact, exact))
+            squared_error += float(np.vdot(error, error))
+            largest = max(largest, float(error.max()))
+        yield TensorError(name, result.type, math.sqrt(squared_error / square) if square else 0.0, largest)
+
+
+def _metadata(weights: Weights, mixture: Mixture) -> dict[str, Any]:
+    """Return what the file tells about the model: its shape as it was understood, all else as it came."""
+    config = weights.config
+    kept = {
+        key: value
+        for key, value in weights.metadata.items()
+        if key.startswith(("general.", "tokenizer.")) and key not in _OF_THIS_FILE
+    }
+    if not kept.keys() & {"tokenizer.ggml.model"}:
+        kept |= gguf_metadata(weights.load_vocabulary())
+        if template := weights.load_template():
+            kept["tokenizer.chat_template"] = template
+    shape = {
+        "vocab_size": config.vocab_size,
+        "context_length": config.context,
+        "embedding_length": config.dim,
+        "block_count": config.layers,
+        "feed_forward_length": config.hidden_dim,
+        "attention.head_count": config.heads,
+        "attention.head_count_kv": config.kv_heads,
+        "attention.key_length": config.head_dim,
+        "attention.value_length": config.head_dim,
+        "attention.layer_norm_rms_epsilon": config.norm_eps,
+        "rope.dimension_count": config.head_dim,
+        "rope.freq_base": config.rope_theta,
+    }
+    if config.rope_magnitude != 1:
+        kept[f"{SCALING}.attn_factor"] = config.rope_magnitude
+    return {
+        "general.architecture": "llama",
+        "general.name": config.name,
+        "general.file_type": mixture.file_type,
+        "general.quantization_version": _QUANTIZATION_VERSION,
+        **{f"llama.{key}": value for key, value in shape.items()},
+        **kept,
+    }
+
+
+def _output_tensors(weights: Weights, mixture: Mixture) -> Iterator[OutputTensor]:
+    config = weights.config
+    if config.rope_factors is not None:  # of any scaling, as these are what is left of it
+        factors = np.array(config.rope_factors, "<f4")
+        yield OutputTensor(ROPE_FREQS, TensorType.F32, factors.shape, lambda: [factors.view(np.uint8)])
+    tied = OUTPUT not in weights.tensors
+    for name, tensor in weights.tensors.items():
+        type = mixture.type_of(name, tensor.shape, config, tied=tied)
+        yield OutputTensor(name, type, tensor.shape, partial(_converted, weights, tensor, type))
+
+
+def _converted(weights: Weights, tensor: Tensor, type: TensorType) -> Iterator[Bytes]:
+    """Yield the bytes of a tensor in another type, with the rows in GGUF's order."""
+    for run in _runs(tensor, _row_order(tensor.name, weights.config)):
+        if type == tensor.type:
+            yield np.ascontiguousarray(run).reshape(-1)
+            continue
+        values = _floats(tensor, run)
+        limit = np.finfo(np.float32 if type in _WIDE else np.float16).max
+        if not np.abs(values).max() <= limit:  # true for NaN, too
+            raise WeightsError(
+                f"{weights.path}: tensor {tensor.name!r:.80} has numbers that are not finite in {type.name}"
+            )
+        yield quantize(type, values)
+    tensor.release()
+
+
+def _runs(tensor: Tensor, order: NDArray[np.intp] | None) -> Iterator[Bytes]:
+    """Yield the bytes of a tensor in runs of rows (rows, bytes of a row)."""
+    columns = tensor.shape[-1]
+    rows = tensor.data.reshape(-1, columns // tensor.type.block_size * tensor.type.block_bytes)
+    step = max(1, _RUN // columns)
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step] if order is None else rows[order[start : start + step]]
+
+
+def _floats(tensor: Tensor, run: Bytes) -> Floats:
+    return dequantize(tensor.type, np.ascontiguousarray(run).reshape(-1), (len(run), tensor.shape[-1]))
+
+
+def _row_order(name: str, config: ModelConfig) -> NDArray[np.intp] | None:
+    """Return the rows in GGUF's order, None if they are in it.
+
+    The "llama" architecture rotates neighbouring rows of q and k. Half-split heads have the first of each pair in their
+    first half, the second in the other one.
+    """
+    heads = {"attn_q": config.heads, "attn_k": config.kv_heads}.get(name.split(".")[-2])
+    if heads is None or config.rope_style == RopeStyle.INTERLEAVED:
+        return None
+    order = np.arange(heads * config.head_dim).reshape(heads, 2, -1)
+    return np.ascontiguousarray(order.transpose(0, 2, 1)).ravel()

@@ -1,0 +1,60 @@
+"""Values of a model's metadata, checked on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from reprlib import repr as short_repr
+from typing import Any
+
+from ...errors import WeightsError
+
+_MAX_SIZE = 2**31 - 1
+"""The engine keeps sizes in 32-bit integers."""
+
+
+class Keys:
+    """Metadata of a file: GGUF keys, or an object of a JSON file."""
+
+    def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        self.path = path
+        self.metadata = metadata
+
+    def error(self, key: str, allowed: str) -> WeightsError:
+        """Return the error for a value that is missing or not allowed."""
+        if key not in self.metadata:
+            return WeightsError(f"{self.path}: no metadata key {key!r}; {allowed} is needed")
+        return WeightsError(f"{self.path}: {key} is {short_repr(self.metadata[key])}; allowed: {allowed}")
+
+    def size(self, key: str, default: int | None = None) -> int:
+        """Return an integer from 1 on that the engine can count with.
+
+        Raises:
+            WeightsError: the value is none, or is missing and has no default.
+        """
+        value = self.metadata.get(key, default)
+        if type(value) is not int or not 1 <= value <= _MAX_SIZE:
+            raise self.error(key, f"an integer from 1 to {_MAX_SIZE}")
+        return value
+
+    def positive(self, key: str, default: float | None = None) -> float:
+        """Return a positive number that single precision can hold and take the inverse of.
+
+        Raises:
+            WeightsError: the value is none, or is missing and has no default.
+        """
+        value = self.metadata.get(key, default)
+        if type(value) not in (int, float) or not 1e-30 < value < 1e30:
+            raise self.error(key, "a positive number")
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return true or false.
+
+        Raises:
+            WeightsError: the value is neither.
+        """
+        value = self.metadata.get(key, default)
+        if type(value) is not bool:
+            raise self.error(key, "true or false")
+        return value

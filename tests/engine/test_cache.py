@@ -1,0 +1,216 @@
+"""Attention over cached keys and values, alone, against the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import engines
+import numpy as np
+import pytest
+from engines import ELEMENTWISE, MARGIN, ROUNDING, SUM, TINIEST, Floats, Input, Output, Values, assert_close
+
+from pyllama3.analysis.reference import attention, attention_scores, softmax
+from pyllama3.backends import Engine
+from pyllama3.runtime.model import CACHE_TYPES
+
+engine = engines.engine
+
+LAYERS, SEQUENCES = 2, 3
+
+
+def normal(*shape: int, seed: int = 1) -> Floats:
+    return np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32)
+
+
+def rounded(x: Values, kind: str) -> Values:
+    """Return keys or values (count, kv_heads, head_dim) as a kind of cache keeps them."""
+    if kind == "f16":
+        return x.astype(np.float16).astype(np.float32)
+    if kind == "int8":  # each head of each position has a scale
+        top = np.abs(x).max(axis=2, keepdims=True)
+        return np.rint(x * (127 / top)) * (top / 127)
+    return x
+
+
+class Cache:
+    """A cache of the engine, whose memory is between sentinels."""
+
+    def __init__(
+        self, engine: Engine, positions: int, kv_heads: int, group: int, head_dim: int, *, kind: str = "f32"
+    ) -> None:
+        self.engine = engine
+        self.shape = (kv_heads, group, head_dim)
+        self.native = engine.KvCache()
+        self.native.init(LAYERS, SEQUENCES, positions, kv_heads, group, head_dim)
+        native, dtype = self.native, {"f32": "float32", "f16": "int16", "int8": "int8"}[kind]
+        lengths = native.get_keys_length(), native.get_values_length()
+        self.memory = [Output(engine, np.zeros(length), dtype) for length in lengths]
+        if kind == "int8":
+            self.memory += [Output(engine, np.zeros(native.get_scales_length())) for _ in range(2)]
+        setter = {"f32": native.set_memory, "f16": native.set_half_memory, "int8": native.set_byte_memory}[kind]
+        setter(*(memory.run for memory in self.memory))
+
+    def store(self, layer: int, sequence: int, position: int, keys: Floats, values: Floats) -> None:
+        """Store keys and values (kv_heads, head_dim)."""
+        arrays = (Input(self.engine, array).array for array in (keys, values))
+        self.native.store(layer, sequence, position, *arrays, MARGIN)
+        for memory in self.memory:
+            memory.result()
+
+    def attend(
+        self, layer: int, sequence: int, queries: Floats, positions: list[int], start: int, end: int, head: int
+    ) -> Values:
+        """Return (rows, kv_heads, group, head_dim): what was computed, and 5 elsewhere."""
+        output = Output(self.engine, np.full(queries.shape, 5))
+        scratch = Output(self.engine, (self.native.get_scratch_length(),))
+        where = Input(self.engine, positions, "int32").run
+        self.native.attend(
+            output.run, Input(self.engine, queries).run, where, start, end, layer, sequence, head, scratch.array, MARGIN
+        )  # fmt: skip
+        scratch.result()
+        return output.result()
+
+
+def fill(cache: Cache, layer: int, sequence: int, count: int) -> tuple[Floats, Floats]:
+    """Store random keys and values (count, kv_heads, head_dim)."""
+    kv_heads, _, head_dim = cache.shape
+    keys, values = (normal(count, kv_heads, head_dim, seed=10 * layer + sequence + seed) for seed in (0, 100))
+    for position in range(count):
+        cache.store(layer, sequence, position, keys[position], values[position])
+    return keys, values
+
+
+def check(cache: Cache, keys: Any, values: Any, positions: list[int], layer: int = 0, sequence: int = 0) -> None:
+    """Compare attention of rows at some positions, head by head, with the reference."""
+    kv_heads, group, head_dim = cache.shape
+    queries = normal(len(positions), kv_heads, group, head_dim, seed=7)
+    flat = np.float64(queries).reshape(len(positions), kv_heads * group, head_dim)
+    expected = attention(flat, np.float64(keys), np.float64(values), np.array(positions)).reshape(queries.shape)
+    for head in range(kv_heads):
+        actual = cache.attend(layer, sequence, queries, positions, 0, len(positions), head)
+        # scores of size 10 are off by 100 roundings, and so are probabilities, relatively
+        assert_close(actual[:, head], expected[:, head], 1000 * ROUNDING * np.abs(values).max())
+        assert (np.delete(actual, head, axis=1) == 5).all()
+
+
+@pytest.mark.parametrize(
+    ("kv_heads", "group", "head_dim"),
+    [(1, 1, 2), (2, 1, 16), (2, 2, 20), (1, 3, 64), (3, 4, 8), (1, 80, 2)],  # more than 64 queries at once
+)
+@pytest.mark.parametrize("kind", CACHE_TYPES)
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 40])
+def test_attention(engine: Engine, kv_heads: int, group: int, head_dim: int, kind: str, count: int) -> None:
+    cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
+    keys, values = fill(cache, 0, 0, count)
+    keys, values = rounded(keys, kind), rounded(values, kind)
+    rows = min(count, cache.native.get_block_rows())
+    for first in {0, count // 2, count - 1}:
+        check(cache, keys, values, list(range(first, min(first + rows, count))))
+
+
+@pytest.mark.parametrize("kind", CACHE_TYPES)
+def test_the_steps_of_attention(engine: Engine, kind: str) -> None:
+    kv_heads, group, head_dim, positions, layer, sequence, head = 2, 3, 8, [17, 18, 19], 1, 2, 1
+    cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
+    keys, values = fill(cache, layer, sequence, 20)
+    keys, values = rounded(keys, kind), rounded(values, kind)
+    queries = normal(3, kv_heads, group, head_dim, seed=7)
+    flat = np.float64(queries).reshape(3, kv_heads * group, head_dim)
+    expected = attention_scores(flat, np.float64(keys), np.array(positions)).reshape(3, kv_heads, group, 20)[:, head]
+
+    native, where = cache.native, Input(engine, positions, "int32").run
+    scratch = Output(engine, (native.get_scratch_length(),))
+    output = Output(engine, np.full(queries.shape, 5))
+
+    def rows() -> Values:
+        """Return the scores or probabilities (rows, group, positions)."""
+        start, stride = native.get_scores_offset(3), native.get_scores_stride()
+        return scratch.result()[start : start + 9 * stride].reshape(3, group, stride)[..., :20]
+
+    native.score(Input(engine, queries).run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
+    past = np.isfinite(expected)
+    assert_close(rows()[past], expected[past], SUM * 50)
+    native.normalize(where, 0, 3, scratch.array, MARGIN)
+    assert_close(rows(), softmax(expected), 1000 * ROUNDING)
+    assert (rows()[~past] == 0).all()
+    native.gather(output.run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
+    assert_close(output.result(), cache.attend(layer, sequence, queries, positions, 0, 3, head), TINIEST)
+
+
+@pytest.mark.parametrize("kind", CACHE_TYPES)
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("group", "head_dim", "first", "rows"), [(3, 20, 39, 1), (3, 64, 15, 2), (1, 8, 30, 5), (4, 48, 0, 1)]
+)
+def test_threads_that_share_the_steps_get_the_same(
+    engine: Engine, kind: str, threads: int, group: int, head_dim: int, first: int, rows: int
+) -> None:
+    kv_heads, layer, sequence, positions = 3, 1, 2, list(range(first, first + rows))
+    cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
+    fill(cache, layer, sequence, first + rows)
+    queries = normal(rows, kv_heads, group, head_dim, seed=7)
+    output = Output(engine, np.full(queries.shape, 5))
+    scratch = Output(engine, (cache.native.get_scratch_length() * threads,))
+    where = Input(engine, positions, "int32").run
+    assert cache.native.can_attend_together(rows, threads)
+    cache.native.attend_together(
+        output.run, Input(engine, queries).run, where, rows, layer, sequence, scratch.run, threads
+    )
+    scratch.result()
+    result = output.result()
+    for head in range(kv_heads):
+        alone = cache.attend(layer, sequence, queries, positions, 0, rows, head)
+        assert (result[:, head] == alone[:, head]).all()
+
+
+def test_heads_that_need_more_memory_than_threads_have_do_not_attend_together(engine: Engine) -> None:
+    native = Cache(engine, 16, 17, 4, 8).native  # 64 queries have memory in each thread
+    assert not native.can_attend_together(1, 1)
+    assert native.can_attend_together(1, 2)
+
+
+def test_attention_over_more_positions_than_are_summed_at_a_time(engine: Engine) -> None:
+    cache = Cache(engine, 600, 1, 2, 8)
+    keys, values = fill(cache, 0, 0, 600)
+    check(cache, keys, values, [255, 256, 257, 511, 512, 599])
+
+
+def test_layers_and_sequences_are_apart(engine: Engine) -> None:
+    cache = Cache(engine, 20, 2, 2, 8)
+    stored = {(layer, sequence): fill(cache, layer, sequence, 20) for layer in range(2) for sequence in range(3)}
+    for (layer, sequence), (keys, values) in stored.items():
+        check(cache, keys, values, [3, 19], layer, sequence)
+
+
+def test_positions_can_be_written_again(engine: Engine) -> None:
+    cache = Cache(engine, 20, 1, 1, 4)
+    keys, values = fill(cache, 0, 0, 20)
+    for position in (5, 6):
+        keys[position], values[position] = normal(2, 1, 4, seed=50 + position)
+        cache.store(0, 0, position, keys[position], values[position])
+    check(cache, keys, values, [5, 6])  # positions from 7 on hold what does not count any more
+
+
+def test_only_the_rows_asked_for(engine: Engine) -> None:
+    cache = Cache(engine, 16, 1, 2, 4)
+    fill(cache, 0, 0, 8)
+    output = cache.attend(0, 0, normal(4, 1, 2, 4), [4, 5, 6, 7], 1, 3, 0)
+    assert (output[[0, 3]] == 5).all()
+    assert (output[[1, 2]] != 5).all()
+
+
+def test_zeros_stay_zero(engine: Engine) -> None:
+    for kind in CACHE_TYPES:
+        cache = Cache(engine, 16, 1, 1, 4, kind=kind)
+        zeros = np.zeros((1, 4), np.float32)
+        cache.store(0, 0, 0, zeros, zeros)
+        assert not cache.attend(0, 0, normal(1, 1, 1, 4), [0], 0, 1, 0).any()
+
+
+def test_equal_keys_give_the_mean_of_the_values(engine: Engine) -> None:
+    cache = Cache(engine, 16, 1, 1, 4)
+    values = normal(5, 1, 4)
+    for position in range(5):
+        cache.store(0, 0, position, np.ones((1, 4), np.float32), values[position])
+    output = cache.attend(0, 0, normal(1, 1, 1, 4), [4], 0, 1, 0)
+    assert_close(output[0, 0, 0], values.astype(np.float64).mean(axis=0)[0], ELEMENTWISE * np.abs(values).max())

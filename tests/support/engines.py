@@ -1,0 +1,260 @@
+"""The engines under test, arrays that show when a kernel leaves its bounds, and how exact results have to be.
+
+Test modules take the fixtures with `engine = engines.engine`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from blocks import Bytes, any_blocks, ggml
+from gguf import dequantize, quantize
+from tiny_models import Tensors, dequantized, write_gguf
+
+from pyllama3.analysis.reference import Array, ReferenceModel
+from pyllama3.backends import BACKENDS, Engine, engine_dir, is_built, load_engine, python
+from pyllama3.config import ModelConfig, RopeStyle
+from pyllama3.runtime.model import CacheType, EngineModel
+from pyllama3.weights import TensorType, load_weights
+
+Floats = npt.NDArray[np.float32]
+Values = Any
+"""What numpy takes for an array: an array, a sequence, a number."""
+
+# How exact results have to be. The engine computes in float32 (the Python one in float64, stored as float32), whose
+# rounding to nearest is off by at most 2^-24 of the result.
+
+ROUNDING = 2.0**-24
+HALF_ROUNDING = 2.0**-11
+"""Relative error of rounding to half precision."""
+TINIEST = 2.0**-126
+"""Smallest number of float32 that has all its bits."""
+ELEMENTWISE = 8 * ROUNDING
+"""Relative error of a few operations in a row."""
+SUM = 128 * ROUNDING
+"""Error of a sum of products, relative to the sum of their magnitudes.
+
+512 products in at least 8 lanes take 64 additions and a few more. Kernels on packed weights sum unsigned integers and
+subtract the bias afterwards, which costs the same once more.
+"""
+FORWARD_NMSE = 2e-11
+"""Squared error of an exact forward pass, relative to the square of the result; tiny models reach 1.5e-12.
+
+A wrong pair, position, head or row gives more than 1e-3. llama.cpp allows 5e-4 for one product of quantized matrices.
+"""
+FORWARD_MAX = 1e-4
+"""Largest error of a logit or a number of the residual stream, which are of size 1 to 10; tiny models reach 2e-5."""
+CACHE_NMSE: dict[CacheType, float] = {"f32": FORWARD_NMSE, "f16": 1e-6, "int8": 5e-4}
+"""The same by what keys and values are stored as; tiny models reach 1.3e-7 with f16 and 1e-4 with int8."""
+INT8_NMSE = 1e-3
+"""The same with 8-bit activations; tiny models reach 4e-4.
+
+A step of 1/127 of the largest of 32 numbers gives NMSE 2.5e-5 for each of the 4 products of a layer in a row.
+"""
+
+
+def built_engine(name: str) -> Engine:
+    """Load an engine; skip the test if it has not been built, which is a failure where $CI is set."""
+    if not is_built(name):
+        message = f"backend '{name}' has not been built in {engine_dir()}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return load_engine(name)
+
+
+# test_numba.py tells when numba is missing
+INSTALLED = [name for name in BACKENDS if name != "numba" or find_spec("numba")]
+
+
+@pytest.fixture(scope="session", params=INSTALLED)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each backend in turn."""
+    return built_engine(request.param)
+
+
+@pytest.fixture(scope="session", params=[*INSTALLED, "plain"])
+def engine_or_plain(request: pytest.FixtureRequest) -> Engine:
+    """Each backend in turn, and generated Python without native blocks."""
+    if request.param != "plain":
+        return built_engine(request.param)
+    built_engine("python")
+    return python.load(engine_dir(), "llama3_plain.py")
+
+
+@pytest.fixture(scope="session")
+def both_engines() -> tuple[Engine, Engine]:
+    """The C and the Python engine."""
+    return built_engine("c"), built_engine("python")
+
+
+# arrays
+
+MARGIN = 19
+"""Numbers on both sides of those of an Input or Output; odd, so that no vector is aligned."""
+_UNREAD: dict[str, Any] = {"float32": np.nan, "int32": -1, "int16": -1, "int8": -128, "uint8": 0xFF}
+_UNWRITTEN = 77
+
+
+class Input:
+    """Numbers to read: a read-only view without a copy, surrounded by NaN (or by integers that give NaN or too much).
+
+    `array` holds them at the offset MARGIN, `run` at 0.
+    """
+
+    def __init__(self, engine: Engine, values: Values, dtype: str = "float32") -> None:
+        flat = np.asarray(values).ravel()
+        memory = np.full(len(flat) + 2 * MARGIN, _UNREAD[dtype], dtype)
+        memory[MARGIN:-MARGIN] = flat
+        memory.flags.writeable = False
+        self.array = engine.view(memory.view(np.uint8), dtype)
+        self.run = memoryview(self.array)[MARGIN:]
+
+
+class Output:
+    """Numbers to write, surrounded by sentinels; they start as `values`, or as NaN (integers: 0) for a shape (a tuple).
+
+    `array` holds them at the offset MARGIN, `run` at 0.
+    """
+
+    def __init__(self, engine: Engine, values: Values, dtype: str = "float32") -> None:
+        is_shape = isinstance(values, tuple)
+        start = np.full(values, np.nan if dtype == "float32" else 0) if is_shape else np.asarray(values)
+        self.array = engine.empty(dtype, start.size + 2 * MARGIN)
+        self._memory = engine.numpy(self.array, dtype)
+        self._memory[:] = _UNWRITTEN
+        self._values = self._memory[MARGIN:-MARGIN].reshape(start.shape)
+        self._values[...] = start
+        self.run = memoryview(self.array)[MARGIN:]
+
+    def result(self) -> npt.NDArray[Any]:
+        """Return the numbers, having checked that nothing was written around them."""
+        assert (self._memory[:MARGIN] == _UNWRITTEN).all(), "written before the start"
+        assert (self._memory[-MARGIN:] == _UNWRITTEN).all(), "written behind the end"
+        return self._values
+
+
+def assert_close(actual: Values, expected: Values, allowed: Values) -> None:
+    """Assert that each number is as close to the expected one as it is allowed to be."""
+    error: Any = np.abs(np.asarray(actual, np.float64) - expected)
+    np.testing.assert_array_less(error, np.asarray(allowed) + TINIEST)
+
+
+def assert_elementwise(actual: Values, expected: Values) -> None:
+    """Assert that results of a few operations are as exact as they can be."""
+    assert_close(actual, expected, ELEMENTWISE * np.abs(expected))
+
+
+def assert_sums(actual: Values, expected: Values, magnitudes: Values) -> None:
+    """Assert that sums of products are exact, given the sums of the magnitudes of the products."""
+    assert_close(actual, expected, SUM * np.asarray(magnitudes))
+
+
+def assert_forward(actual: Values, expected: Values) -> None:
+    """Assert that results of an exact forward pass lie within FORWARD_NMSE and FORWARD_MAX."""
+    assert nmse(actual, expected) <= FORWARD_NMSE
+    assert np.abs(np.asarray(actual, np.float64) - expected).max() <= FORWARD_MAX
+
+
+def nmse(actual: Values, expected: Values) -> float:
+    """Return the squared error relative to the square of what is expected."""
+    error = np.asarray(actual, np.float64) - expected
+    return float(np.sum(error**2) / np.sum(np.square(np.asarray(expected, np.float64))))
+
+
+# weights
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Random numbers (rows, cols) in a stored type: their bytes, and what these mean according to `gguf`."""
+
+    type: TensorType
+    data: Bytes
+    exact: Array
+
+    @property
+    def terms(self) -> Array:
+        """Magnitudes (rows, cols) of the terms of numbers `d * n + m`, which may cancel: 3 times the largest of 16.
+
+        Types without blocks have no such terms.
+        """
+        if self.type.block_size == 1:
+            return np.abs(self.exact)
+        largest: Array = np.abs(self.exact).reshape(len(self.exact), -1, 16).max(axis=2)
+        return 3 * largest.repeat(16, axis=1)
+
+    def tensor(self, engine: Engine, tensor: Any = None) -> Any:
+        """Return a tensor of the engine, a new one unless given."""
+        tensor = tensor or engine.Tensor()
+        data = self.data.copy()
+        data.flags.writeable = False
+        floats = engine.view(data, "float32") if self.type == TensorType.F32 else None
+        halves = engine.view(data, "int16") if self.type in (TensorType.F16, TensorType.BF16) else None
+        blocks = engine.view(data, "uint8") if self.type.block_size > 1 else None
+        tensor.set(engine.TensorType(int(self.type)), *self.exact.shape, floats, halves, blocks)
+        return tensor
+
+
+def random_matrix(type: TensorType, rows: int, cols: int) -> Matrix:
+    """Return numbers with a normal distribution, or with any bits if `gguf` cannot quantize to the type."""
+    values = np.random.default_rng((rows, cols)).normal(size=(rows, cols)).astype(np.float32)
+    try:
+        stored = quantize(values, ggml(type))
+    except NotImplementedError:
+        stored = any_blocks(type, rows * cols // type.block_size).reshape(rows, -1)
+    exact = dequantize(stored, ggml(type)).astype(np.float64).reshape(rows, cols)
+    return Matrix(type, stored.view(np.uint8).reshape(-1), exact)
+
+
+def pack(engine: Engine, tensor: Any, *, exact: bool, threads: int = 1) -> bool:
+    """Pack a tensor between sentinels; return whether its type can be packed."""
+    if tensor.get_words_length(exact) == 0:
+        return False
+    arrays = packed_arrays(tensor, exact=exact)
+    outputs = [Output(engine, (length,), dtype) for length, dtype in arrays]
+    tensor.pack(
+        *(output.run if length > 0 else None for output, (length, _) in zip(outputs, arrays, strict=True)), threads
+    )
+    for output in outputs:
+        output.result()
+    return True
+
+
+def packed_arrays(tensor: Any, *, exact: bool) -> list[tuple[int, str]]:
+    """Return lengths and types of the arrays that a tensor is packed into, in the order of their parameters."""
+    return [
+        (tensor.get_words_length(exact), "int32"),
+        (tensor.get_scales_length(), "int16"),
+        (tensor.get_minimums_length(), "int16"),
+        (tensor.get_subscales_length(), "int8"),
+    ]
+
+
+def load_tiny(
+    engine: Engine,
+    path: Path,
+    config: ModelConfig,
+    tensors: Tensors,
+    type: TensorType = TensorType.F32,
+    *,
+    threads: int = 1,
+    exact: bool = True,
+    cache_type: CacheType | None = None,
+) -> tuple[EngineModel, ReferenceModel]:
+    """Write a model to a GGUF file; return it as the host reads it and as the reference, which reads it by `gguf`.
+
+    GGUF has one RoPE style only: for the other one, the style in the configuration of what was read is changed.
+    """
+    write_gguf(path, replace(config, rope_style=RopeStyle.INTERLEAVED), tensors, ggml(type))
+    read = load_weights(path)
+    weights = replace(read, config=replace(read.config, rope_style=config.rope_style))
+    model = EngineModel(engine, weights, threads=threads, exact=exact, cache_type=cache_type)
+    return model, ReferenceModel(config, dequantized(path))

@@ -1,0 +1,52 @@
+"""Templates render as Hugging Face's `apply_chat_template` does; tests/data/make_chat_renderings.py is the witness."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from chat_templates import load_template
+from paths import DATA
+
+from pyllama3.errors import StoreError
+from pyllama3.tokenizer.chat_template import LLAMA3, ChatTemplate
+
+WITNESS: dict[str, Any] = json.loads((DATA / "chat_renderings.json").read_text("utf-8"))
+CONVERSATIONS: dict[str, Any] = WITNESS["conversations"]
+
+
+def render(source: str, conversation: str) -> str:
+    template = ChatTemplate(source, bos=WITNESS["bos"], eos=WITNESS["eos"])
+    return template.render(**CONVERSATIONS[conversation], date=datetime.date.fromisoformat(WITNESS["date"]))
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS)
+@pytest.mark.parametrize("name", WITNESS["templates"])
+def test_renders_as_hugging_face_does(name: str, conversation: str) -> None:
+    try:
+        source = load_template(name)
+    except StoreError as error:
+        pytest.skip(f"needs a template: {error}")
+    expected = WITNESS["templates"][name]
+    assert hashlib.sha256(source.encode()).hexdigest() == expected["sha256"]
+    assert render(source, conversation) == expected["renderings"][conversation]
+
+
+@pytest.mark.parametrize("conversation", [name for name in CONVERSATIONS if "tool" not in name])
+def test_the_built_in_template_renders_as_llama_3s(conversation: str) -> None:
+    assert render(LLAMA3, conversation) == WITNESS["templates"]["llama-3"]["renderings"][conversation]
+
+
+def test_arguments_of_calls_may_be_json_as_openai_writes_them() -> None:
+    case = json.loads(json.dumps(CONVERSATIONS["tool result"]))
+    call = case["messages"][1]["tool_calls"][0]["function"]
+    call["arguments"] = json.dumps(call["arguments"])
+    source = "{{ messages[1].tool_calls[0].function.arguments.city }}{{ messages[0].content }}"
+    template = ChatTemplate(source, bos="", eos="")
+    assert template.render(case["messages"]) == "Zürich" + case["messages"][0]["content"]
+    call["arguments"] = "not JSON"
+    source = "{{ messages[1].tool_calls[0].function.arguments }}"
+    assert ChatTemplate(source, bos="", eos="").render(case["messages"]) == "not JSON"
