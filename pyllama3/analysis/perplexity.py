@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..errors import OptionError
 from ..runtime.session import Session
 from ..weights import Weights
+from .dequantized import reference_model
 from .metrics import divergences, log_softmax
-from .reference import reference_model
 
 Logits = NDArray[np.floating]
 

@@ -16,13 +16,12 @@ its shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ..config import ModelConfig, RopeStyle
-from ..weights import Weights
 
 Array = npt.NDArray[np.float64]
 Record = dict[str, Array]
@@ -212,27 +211,3 @@ def _keep(record: Record | None, name: str, value: Array) -> Array:
     if record is not None:
         record[name] = value
     return value
-
-
-class DequantizedTensors(Mapping[str, Array]):
-    """The tensors of a model in float64, each widened when it is asked for."""
-
-    def __init__(self, weights: Weights) -> None:
-        self._tensors = weights.tensors
-
-    def __getitem__(self, name: str) -> Array:
-        return self._tensors[name].dequantize().astype(np.float64)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tensors
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-
-def reference_model(weights: Weights) -> ReferenceModel:
-    """Return the reference over the weights of a model."""
-    return ReferenceModel(weights.config, DequantizedTensors(weights))

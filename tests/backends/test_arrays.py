@@ -18,7 +18,7 @@ from tiny_models import random_tensors, tiny_config, write_gguf
 
 from pyllama3.analysis.bench.peak_memory import peak_memory, reset_peak
 from pyllama3.backends.arrays import Pool, enlarge_pages, zeros
-from pyllama3.runtime import session
+from pyllama3.runtime import state
 from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.weights import Tensor, TensorType, load_weights
@@ -162,7 +162,7 @@ def test_a_cache_gets_large_pages_once_it_is_half_full(tmp_path: Path, monkeypat
     path = tmp_path / "m.gguf"
     write_gguf(path, config, random_tensors(config, 1), GGMLQuantizationType.F32)
     sizes: list[int] = []
-    monkeypatch.setattr(session, "enlarge_pages", lambda array: sizes.append(array.size))
+    monkeypatch.setattr(state, "enlarge_pages", lambda array: sizes.append(array.size))
     chat = Session(EngineModel(built_engine("c"), load_weights(path), threads=1), context=16)
     chat.feed([1] * 8)
     assert sizes == []

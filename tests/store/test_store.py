@@ -258,7 +258,9 @@ def test_checksum_in_the_url(server: Server, cache: Path, right: bool) -> None:
 
 def test_two_processes_download_once(server: Server) -> None:
     server.pause.clear()
-    program = "import sys; from pyllama3.store import find_model; print(0, flush=True); print(find_model(sys.argv[1]))"
+    program = (
+        "import sys; from pyllama3.store.find import find_model; print(0, flush=True); print(find_model(sys.argv[1]))"
+    )
     processes = [
         subprocess.Popen([sys.executable, "-c", program, server.url], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -375,7 +377,7 @@ def test_alias_that_another_process_has_just_brought_is_not_downloaded(
         target.touch()
         yield
 
-    monkeypatch.setattr("pyllama3.store.download.exclusive", exclusive)
+    monkeypatch.setattr("pyllama3.files.exclusive", exclusive)
     monkeypatch.setenv("PIP_FIND_LINKS", "/nonexistent")
     assert find_model("tiny").exists()
 

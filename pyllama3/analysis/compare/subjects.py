@@ -15,8 +15,9 @@ from ...runtime.model import EngineModel
 from ...runtime.probe import fill, passes, read, read_head
 from ...runtime.state import State
 from ...weights import Weights
+from ..dequantized import reference_model
 from ..metrics import Array
-from ..reference import Record, reference_model
+from ..reference import Record
 from .tolerances import EXACT, Tolerance, tolerance_of
 
 REFERENCE = "reference"
