@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...errors import OptionError
+from ..dequantized import reference_model
 from ..metrics import Agreement, Difference, agreement, difference
-from ..reference import ReferenceModel, reference_model
+from ..reference import ReferenceModel
 from .operations import Operation, examine_embedding, examine_head, examine_layer
 from .subjects import EMBEDDING, HEAD, EngineSubject, Stage, Subject, Trace
 from .tolerances import Tolerance
