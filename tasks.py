@@ -36,7 +36,7 @@ def run_python(*arguments: str, **variables: str) -> None:
         "profile": f"optimization: {', '.join(PROFILES)}",
     }
 )
-def build(_: Context, out: str = "build", compiler: str = "auto", cc: str = "", profile: str = "native") -> None:
+def build(_: Context, out: str = "build", compiler: str = "auto", cc: str = "", profile: str = "local") -> None:
     """Transpile src/ and compile the C library, unless both are up to date."""
     try:
         build_engine(ROOT / out, compiler=compiler, cc=cc, profile=profile)

@@ -38,11 +38,11 @@ def multiply(engine: Any, type: TensorType) -> float:
 
 def main() -> None:
     """Print a table."""
-    plain, native = (python.load(engine_dir(), file) for file in ("llama3_plain.py", "llama3.py"))
+    plain, core = (python.load(engine_dir(), file) for file in ("llama3_plain.py", "llama3.py"))
     print(f"Python {platform.python_version()}, millions of multiply-adds per second\n")
     print("| type | plain loops | native blocks | ratio |\n|---|---|---|---|")
     for type in TensorType:
-        times = [(multiply(plain, type), multiply(native, type)) for _ in range(ROUNDS)]
+        times = [(multiply(plain, type), multiply(core, type)) for _ in range(ROUNDS)]
         slow, fast = (ROWS * COLS / min(column) / 1e6 for column in zip(*times, strict=True))
         print(f"| {type.name} | {slow:.2f} | {fast:.2f} | {fast / slow:.1f} |")
 

@@ -57,7 +57,7 @@ CFLAGS = [
     "-Wextra",
 ]
 PROFILES = {
-    "native": ["-O3", "-march=native", "-Werror"],
+    "local": ["-O3", "-march=native", "-Werror"],
     "portable": ["-O3"],  # for wheels: no processor is left out, and no new warning may break an install
     "debug": ["-Og", "-g", "-Werror"],
     "sanitize": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
@@ -260,7 +260,7 @@ def build(
     *,
     compiler: str = "auto",
     cc: str = "",
-    profile: str = "native",
+    profile: str = "local",
     sources: Path = ROOT / "src",
     say: Say = print,
 ) -> None:

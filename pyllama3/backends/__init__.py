@@ -6,73 +6,35 @@ Fusion sources, spelled as in generated Python (`set_shape`). Only this package 
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-
-from ..cpu import processor_levels
 from ..errors import BackendError
-from ..files import PACKAGE
+from .build_folder import (
+    BACKENDS,
+    default_backend,
+    engine_dir,
+    engine_file,
+    find_variant,
+    is_available,
+    is_built,
+    library_name,
+    read_manifest,
+)
+from .engine import Engine
 
-BACKENDS = ("c", "numba", "python")
-"""Names of the backends, the fastest first."""
-
-
-class Engine(Protocol):
-    """A loaded engine."""
-
-    name: str
-    packs: bool
-    """Whether weights are worth packing (`Tensor.pack`)."""
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a generated class or enumeration."""
-
-    def empty(self, dtype: str, length: int, *, sparse: bool = False) -> Any:
-        """Return a writable array, zero or not, of a numpy dtype such as "float32" to pass to methods.
-
-        With `sparse`, what is never written should take no memory.
-
-        Raises:
-            BackendError: there is not enough memory.
-        """
-
-    def view(self, data: np.ndarray, dtype: str) -> Any:
-        """Return a read-only array over the same memory (uint8) to pass to methods."""
-
-    def numpy(self, array: Any, dtype: str) -> np.ndarray:
-        """Return a numpy array over the memory of an array made by `empty`."""
-
-
-def engine_dir() -> Path:
-    """Return the folder of the engine: `$PYLLAMA3_BUILD`, else that of the wheel, else that of the checkout."""
-    chosen = os.environ.get("PYLLAMA3_BUILD")
-    if chosen:
-        return Path(chosen)
-    packaged = PACKAGE / "_engine"
-    return packaged if packaged.is_dir() else PACKAGE.parent / "build"
-
-
-def read_manifest(folder: Path | None = None) -> dict[str, Any]:
-    """Return what made the build in a folder (default: `engine_dir`).
-
-    Raises:
-        BackendError: nothing has been built there.
-    """
-    path = (folder or engine_dir()) / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BackendError(f"{path.parent}: the engine has not been built; run 'invoke build'") from None
-    except (OSError, ValueError) as error:
-        raise BackendError(f"{path}: {error}; run 'invoke build'") from None
-    return manifest
+__all__ = [
+    "BACKENDS",
+    "Engine",
+    "default_backend",
+    "engine_dir",
+    "find_variant",
+    "is_available",
+    "is_built",
+    "library_name",
+    "load_engine",
+    "read_manifest",
+]
 
 
 def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
@@ -85,7 +47,7 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
     name = name or default_backend(folder)
     if name not in BACKENDS:
         raise BackendError(f"backend '{name}' is unknown; known: {', '.join(BACKENDS)}")
-    path = _file(name, folder)
+    path = engine_file(name, folder)
     if not path.is_file():
         hint = " (needs a C compiler)" if name == "c" else ""
         raise BackendError(f"backend '{name}' has not been built: {path} is missing; run 'invoke build'{hint}")
@@ -97,37 +59,3 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
     else:
         from .python import load as loader
     return loader(folder)
-
-
-def default_backend(folder: Path | None = None) -> str:
-    """Return the fastest backend that can be loaded from a build folder (default: `engine_dir`)."""
-    return next((name for name in BACKENDS if is_available(name, folder)), BACKENDS[-1])
-
-
-def library_name(variant: str = "llama3") -> str:
-    """Return the file name of the compiled engine on this platform, or of a variant for some processors only."""
-    prefix, suffix = {"darwin": ("lib", ".dylib"), "win32": ("", ".dll")}.get(sys.platform, ("lib", ".so"))
-    return f"{prefix}{variant}{suffix}"
-
-
-def find_variant(folder: Path | None = None) -> str:
-    """Return the fastest variant in a build folder (default: `engine_dir`) that this processor runs.
-
-    Builds for this machine have one, wheels several.
-    """
-    names = [f"llama3-{level}" for level in processor_levels()]
-    return next((name for name in names if ((folder or engine_dir()) / library_name(name)).is_file()), "llama3")
-
-
-def is_built(name: str, folder: Path | None = None) -> bool:
-    """Tell whether a build folder (default: `engine_dir`) has a backend."""
-    return _file(name, folder or engine_dir()).is_file()
-
-
-def is_available(name: str, folder: Path | None = None) -> bool:
-    """Tell whether a backend has been built (default folder: `engine_dir`) and what it needs is installed."""
-    return is_built(name, folder) and (name != "numba" or importlib.util.find_spec("numba") is not None)
-
-
-def _file(name: str, folder: Path) -> Path:
-    return folder / {"c": library_name(), "numba": "llama3_plain.py", "python": "llama3.py"}[name]

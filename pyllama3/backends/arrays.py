@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import BackendError
 
 if TYPE_CHECKING:
-    from . import Engine
+    from .engine import Engine
 
 _LARGE_PAGE = 2 << 20
 _MADV_COLLAPSE = 25  # since Linux 6.1: at once

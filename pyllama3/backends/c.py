@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BackendError
-from . import find_variant, library_name
 from .arrays import zeros
+from .build_folder import find_variant, library_name
 from .header import CType, Function, Header, parse_header
 
 _NUMBERS: dict[str, Any] = {
@@ -32,7 +32,7 @@ _NUMBERS: dict[str, Any] = {
 }
 
 
-class NativeEngine:
+class CEngine:
     """Classes made from the header; arrays are numpy arrays, whose memory the library uses in place."""
 
     name = "c"
@@ -61,7 +61,7 @@ class NativeEngine:
         return array  # type: ignore[no-any-return]
 
 
-class NativeObject:
+class CObject:
     """Base of the classes with instances.
 
     Setters of the engine keep pointers. So each object keeps what was last passed to each method (per scalar
@@ -70,7 +70,7 @@ class NativeObject:
 
     _new: Callable[[], Any] | None = None
     _delete: Callable[[int], Any]
-    _owner: NativeObject | None = None
+    _owner: CObject | None = None
 
     def __init__(self) -> None:
         new = type(self)._new
@@ -81,7 +81,7 @@ class NativeObject:
         weakref.finalize(self, type(self)._delete, self._pointer).atexit = False
 
     @classmethod
-    def _inside(cls, owner: NativeObject, pointer: Any) -> NativeObject:
+    def _inside(cls, owner: CObject, pointer: Any) -> CObject:
         self = cls.__new__(cls)
         self._owner = owner
         self._pointer = pointer
@@ -89,7 +89,7 @@ class NativeObject:
         return self
 
 
-def load(folder: Path) -> NativeEngine:
+def load(folder: Path) -> CEngine:
     """Load the library, and the header that describes it, of a build folder.
 
     Raises:
@@ -102,7 +102,7 @@ def load(folder: Path) -> NativeEngine:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         declared = parse_header(header.read_text(encoding="utf-8"))
-        return NativeEngine(_make_classes(ctypes.CDLL(str(library.absolute())), declared))
+        return CEngine(_make_classes(ctypes.CDLL(str(library.absolute())), declared))
     except OSError as error:
         raise BackendError(f"{library}: {error}; run 'invoke build'") from None
     except (ValueError, AttributeError) as error:  # the last if the library lacks a function
@@ -110,7 +110,7 @@ def load(folder: Path) -> NativeEngine:
 
 
 def _make_classes(library: Any, header: Header) -> dict[str, Any]:
-    classes: dict[str, Any] = {name: type(name, (NativeObject,), {}) for name in header.structures}
+    classes: dict[str, Any] = {name: type(name, (CObject,), {}) for name in header.structures}
     for name, members in header.enumerations.items():
         classes[name] = IntEnum(name, {member.removeprefix(f"{name}_"): value for member, value in members.items()})
     for declared in header.functions:
@@ -188,7 +188,7 @@ def _instance_method(function: Any, declared: Function, classes: dict[str, Any])
     has_pointers = len(numbers) < len(parameters)
     returned = declared.result.name if declared.result.is_pointer else ""
 
-    def call(self: NativeObject, *arguments: Any) -> Any:
+    def call(self: CObject, *arguments: Any) -> Any:
         converted = [convert(value) for convert, value in zip(converters, arguments, strict=True)]
         if has_pointers:
             key = (self._pointer, declared.name, *(converted[index] for index in numbers))

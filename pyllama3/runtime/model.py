@@ -59,8 +59,8 @@ class EngineModel:
         ):
             if found > most:
                 raise WeightsError(f"{weights.path}: {name} {found}; the engine allows {most}")
-        self.native = engine.Llama3Model()
-        self.native.set_shape(
+        self.core = engine.Llama3Model()
+        self.core.set_shape(
             config.dim,
             config.hidden_dim,
             config.layers,
@@ -74,9 +74,7 @@ class EngineModel:
         if config.rope_factors is not None:
             factors = np.array(config.rope_factors, np.float32)
             self._factors = engine.view(factors.view(np.uint8), "float32")
-        self.native.set_rope(
-            engine.RopeStyle(config.rope_style), config.rope_theta, self._factors, config.rope_magnitude
-        )
+        self.core.set_rope(engine.RopeStyle(config.rope_style), config.rope_theta, self._factors, config.rope_magnitude)
         self._pool = Pool(engine)
         # the output matrix, often the largest, is packed first: while it is, it takes its memory twice
         embedding = weights.tensors["token_embd.weight"].joined()  # once, where it is the output matrix, too
@@ -88,7 +86,7 @@ class EngineModel:
         engine = self.engine
         parts = name.split(".")  # "blk.0.attn_q.weight" or "output.weight"
         layer = int(parts[1]) if parts[0] == "blk" else 0
-        target = self.native.get_tensor(engine.TensorId[parts[-2].upper()], layer)
+        target = self.core.get_tensor(engine.TensorId[parts[-2].upper()], layer)
         rows, cols = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
         shape = engine.TensorType(int(tensor.type)), rows, cols
         target.set(*shape, None, None, None)
@@ -115,8 +113,8 @@ class EngineModel:
         digest = hashlib.blake2b(repr(self.config).encode(), digest_size=16)
         for name, tensor in sorted(self._weights.tensors.items()):
             digest.update(f"{name} {tensor.type} {tensor.shape}".encode())
-            for part in tensor.parts:
-                digest.update(part[:4096].tobytes() + part[-4096:].tobytes())
+            for shard in tensor.shards:
+                digest.update(shard[:4096].tobytes() + shard[-4096:].tobytes())
         return digest.hexdigest()
 
 

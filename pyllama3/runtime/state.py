@@ -36,26 +36,26 @@ class State:
         self.context = context
         self.batch = batch
         self._sequences = sequences
-        self.native = engine.Llama3State()
-        self.native.init(model.native, context, sequences, batch, threads or model.threads)
+        self.core = engine.Llama3State()
+        self.core.init(model.core, context, sequences, batch, threads or model.threads)
         self.cache = self._allocate_cache()
         """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
         self._has_large_pages = False
         if model.quantizes:
-            allow_quantizing(engine, self.native.get_input(), self.native.get_input_length())
+            allow_quantizing(engine, self.core.get_input(), self.core.get_input_length())
         self._buffers: dict[str, Any] = {}
         for buffer in engine.Buffer:
-            data = engine.empty("float32", self.native.get_buffer_length(buffer))
-            self.native.set_buffer(buffer, data)
+            data = engine.empty("float32", self.core.get_buffer_length(buffer))
+            self.core.set_buffer(buffer, data)
             self._buffers[buffer.name] = data
         arrays = [engine.empty("int32", batch) for _ in range(4)]
-        self.native.set_batch(*arrays)
+        self.core.set_batch(*arrays)
         self.tokens, self.positions, self.sequence_ids, self.logit_rows = (
             engine.numpy(array, "int32") for array in arrays
         )
 
     def _allocate_cache(self) -> list[Any]:
-        engine, cache, kind = self.model.engine, self.native.get_cache(), self.model.cache_type
+        engine, cache, kind = self.model.engine, self.core.get_cache(), self.model.cache_type
         dtype = _CACHE_DTYPES[kind]
         lengths = cache.get_keys_length(), cache.get_values_length()
         arrays = [engine.empty(dtype, length, sparse=True) for length in lengths]
@@ -94,8 +94,8 @@ class State:
 
         With `steady` they are the same, to the last bit, as those of batches of one row.
         """
-        self.native.get_input().set_steady(steady)
-        self.native.forward(rows, logit_rows)
+        self.core.get_input().set_steady(steady)
+        self.core.forward(rows, logit_rows)
         if not self._has_large_pages and self._sequences == 1 and 2 * self.positions[rows - 1] >= self.context:
             self._enlarge_pages()
         vocab_size = self.model.config.vocab_size

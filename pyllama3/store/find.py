@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ..errors import StoreError
-from ..files import cache_dir, part_names
+from ..files import cache_dir, shard_names
 from .aliases import ALIASES, PackagedFile
 
 # the modules that download take 20 ms to import: a model that is there already does not wait for them
@@ -94,7 +94,7 @@ def _find_installed(file: PackagedFile) -> Path | None:
 def pull_from_hub(ref: str) -> Found:
     """Return the file that `hf:org/repo[:file]` names; without `file`, the only .gguf of the repository.
 
-    Of a split model all parts are downloaded. The hub's library downloads, resumes and caches.
+    Of a split model all shards are downloaded. The hub's library downloads, resumes and caches.
 
     Raises:
         StoreError: the library is missing or fails, or the repository has not exactly one .gguf, whole or split.
@@ -109,12 +109,12 @@ def pull_from_hub(ref: str) -> Found:
     try:
         if not name:
             listed = [file for file in huggingface_hub.list_repo_files(repository) if file.endswith(".gguf")]
-            files = sorted({part_names(file)[0] for file in listed})
+            files = sorted({shard_names(file)[0] for file in listed})
             if len(files) != 1:
                 choices = f"choose one with {ref}:FILE: {', '.join(files)}" if files else "it has no .gguf file"
                 raise StoreError(f"{ref}: {choices}")
             name = files[0]
-        paths = [Path(huggingface_hub.hf_hub_download(repository, part)) for part in part_names(name)]
+        paths = [Path(huggingface_hub.hf_hub_download(repository, shard)) for shard in shard_names(name)]
         return Found(paths[0], f"the hub: {repository}:{name}")
     except StoreError:
         raise
@@ -126,7 +126,7 @@ def pull_from_hub(ref: str) -> Found:
 def pull_url(ref: str, progress: Progress | None = None) -> Found:
     """Return the file of an https URL from the cache or from its server; `#sha256=...` at its end is checked.
 
-    Of a split model all parts are downloaded, from the folder of the one that the URL names.
+    Of a split model all shards are downloaded, from the folder of the one that the URL names.
 
     Raises:
         StoreError: the URL is not understood, or the download fails.
@@ -137,14 +137,14 @@ def pull_url(ref: str, progress: Progress | None = None) -> Found:
         raise StoreError(f"{ref}: after # only sha256=<64 hexadecimal digits> is allowed")
     address, question_mark, query = url.partition("?")
     folder, slash, name = address.rpartition("/")
-    names = part_names(name)
+    names = shard_names(name)
     if sha256 and len(names) > 1:
-        raise StoreError(f"{ref}: one of {len(names)} parts; #sha256= is allowed for models in one file only")
-    urls = [f"{folder}{slash}{part}{question_mark}{query}" for part in names]
+        raise StoreError(f"{ref}: one of {len(names)} shards; #sha256= is allowed for models in one file only")
+    urls = [f"{folder}{slash}{shard}{question_mark}{query}" for shard in names]
     # Two servers may have a file of the same name; and a file that was not checked must not pass for one that was.
     prefix = hashlib.sha256((urls[0] + ref[len(url) :]).encode()).hexdigest()[:12]
-    safe_names = [re.sub(r"[^\w.+-]", "_", unquote(part)) for part in names]
-    targets = [cache_dir() / f"{prefix}-{part or 'model'}" for part in safe_names]
+    safe_names = [re.sub(r"[^\w.+-]", "_", unquote(shard)) for shard in names]
+    targets = [cache_dir() / f"{prefix}-{shard or 'model'}" for shard in safe_names]
     if all(target.exists() for target in targets):
         return Found(targets[0], "the cache")
     from .download import download

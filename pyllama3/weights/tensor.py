@@ -19,42 +19,42 @@ from .types import TensorType, dequantize
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor as it is stored: `shape` is (rows, columns) or (n,), `parts` its bytes, read-only views of the files.
+    """A tensor as it is stored: `shape` is (rows, columns) or (n,), `shards` its bytes, read-only views of the files.
 
-    There are several parts if it is spread over several files: each has some of the rows, or with `is_split_by_columns`
-    some of the columns of each row.
+    There are several shards if it is spread over several files: each has some of the rows, or with
+    `is_split_by_columns` some of the columns of each row.
     """
 
     name: str
     type: TensorType
     shape: tuple[int, ...]
-    parts: tuple[NDArray[np.uint8], ...]
+    shards: tuple[NDArray[np.uint8], ...]
     is_split_by_columns: bool = False
 
     @property
     def nbytes(self) -> int:
         """Size of the stored data in bytes."""
-        return sum(part.nbytes for part in self.parts)
+        return sum(shard.nbytes for shard in self.shards)
 
     @property
     def data(self) -> NDArray[np.uint8]:
-        """All bytes, row after row: the only part itself, or a new copy of several, whose memory is then released."""
-        if len(self.parts) == 1:
-            return self.parts[0]
+        """All bytes, row after row: the only shard itself, or a new copy of several, whose memory is then released."""
+        if len(self.shards) == 1:
+            return self.shards[0]
         runs = self.shape[0] if self.is_split_by_columns else 1
-        data = np.concatenate([part.reshape(runs, -1) for part in self.parts], axis=1).reshape(-1)
+        data = np.concatenate([shard.reshape(runs, -1) for shard in self.shards], axis=1).reshape(-1)
         data.flags.writeable = False
         self.release()
         return data
 
     def joined(self) -> Tensor:
-        """Return the tensor in one part."""
-        return replace(self, parts=(self.data,), is_split_by_columns=False)
+        """Return the tensor in one shard."""
+        return replace(self, shards=(self.data,), is_split_by_columns=False)
 
     def release(self) -> None:
-        """Free the memory of the parts; when they are read again, they come back from the files."""
-        for part in self.parts:
-            release(part)
+        """Free the memory of the shards; when they are read again, they come back from the files."""
+        for shard in self.shards:
+            release(shard)
 
     def dequantize(self) -> NDArray[np.float32]:
         """Widen to a new float32 array of `shape`."""

@@ -83,7 +83,7 @@ def test_a_tied_embedding_in_shards_is_put_together_once(monkeypatch: pytest.Mon
     joined = []
 
     def data(tensor: Tensor) -> np.ndarray:
-        if len(tensor.parts) > 1:
+        if len(tensor.shards) > 1:
             joined.append(tensor.name)
         return original(tensor)
 

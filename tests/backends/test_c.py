@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from pyllama3.backends import Engine, library_name
-from pyllama3.backends.c import NativeEngine, load
+from pyllama3.backends.c import CEngine, load
 from pyllama3.errors import BackendError
 
 both_engines = engines.both_engines
@@ -130,7 +130,7 @@ def build(folder: Path, compiler: str, header: str, source: str) -> None:
 
 
 @pytest.fixture
-def boxes(folder: Path) -> Iterator[NativeEngine]:
+def boxes(folder: Path) -> Iterator[CEngine]:
     yield load(folder)
     gc.collect()
 
@@ -142,7 +142,7 @@ def floats(*values: float) -> Any:
 # what a header brings
 
 
-def test_methods_need_no_code(boxes: NativeEngine) -> None:
+def test_methods_need_no_code(boxes: CEngine) -> None:
     box = boxes.Box()
     box.set_data(floats(1, 2, 4))
     assert box.sum(3) == 7
@@ -159,21 +159,21 @@ def test_a_method_added_to_the_header_is_there(compiler: str, tmp_path: Path) ->
     assert load(tmp_path).Box().get_answer4_u() == 42
 
 
-def test_enumerations_and_constants(boxes: NativeEngine) -> None:
+def test_enumerations_and_constants(boxes: CEngine) -> None:
     assert issubclass(boxes.Color, IntEnum)
     assert {color.name: color.value for color in boxes.Color} == {"RED": 1, "DARK_GREEN": 5}
     assert boxes.Tools.next(boxes.Color.RED) == boxes.Color.DARK_GREEN
     assert (boxes.Box.MAX_SIZE, boxes.Box.LOWEST) == (7, -3)
 
 
-def test_what_the_header_has_not_is_an_attribute_error(boxes: NativeEngine) -> None:
+def test_what_the_header_has_not_is_an_attribute_error(boxes: CEngine) -> None:
     with pytest.raises(AttributeError, match="the generated header has no class 'Crate'"):
         _ = boxes.Crate
     with pytest.raises(AttributeError):
         boxes.Box().open()
 
 
-def test_a_class_without_constructor_cannot_be_made(boxes: NativeEngine) -> None:
+def test_a_class_without_constructor_cannot_be_made(boxes: CEngine) -> None:
     with pytest.raises(TypeError, match=r"^Lid has no public constructor$"):
         boxes.Lid()
 
@@ -181,7 +181,7 @@ def test_a_class_without_constructor_cannot_be_made(boxes: NativeEngine) -> None
 # arguments
 
 
-def test_arrays_are_used_in_place(boxes: NativeEngine) -> None:
+def test_arrays_are_used_in_place(boxes: CEngine) -> None:
     x: Any = np.array([1.0, 2.0])
     y = np.zeros(4)
     x.flags.writeable = False
@@ -190,7 +190,7 @@ def test_arrays_are_used_in_place(boxes: NativeEngine) -> None:
     assert y.tolist() == [2, 4, 4, 8]
 
 
-def test_items_of_another_size_are_refused(boxes: NativeEngine) -> None:
+def test_items_of_another_size_are_refused(boxes: CEngine) -> None:
     wrong: list[Any] = [np.zeros(2, np.float64), np.zeros(2, np.int16), b"12345678"]
     for array, size in zip(wrong, (8, 2, 1), strict=True):
         with pytest.raises(TypeError, match=f"^an array of float has items of 4 bytes, not {size}$"):
@@ -198,19 +198,19 @@ def test_items_of_another_size_are_refused(boxes: NativeEngine) -> None:
 
 
 @pytest.mark.parametrize("wrong", [1.5, [1.0, 2.0], floats(1, 2, 3, 4)[::2]], ids=["number", "list", "gaps"])
-def test_what_is_no_array_is_refused(boxes: NativeEngine, wrong: object) -> None:
+def test_what_is_no_array_is_refused(boxes: CEngine, wrong: object) -> None:
     with pytest.raises((TypeError, ValueError, BufferError)):
         boxes.Box().set_data(wrong)
 
 
-def test_none_is_null(boxes: NativeEngine) -> None:
+def test_none_is_null(boxes: CEngine) -> None:
     assert boxes.Tools.is_null(None)
     assert not boxes.Tools.is_null(floats(0))
     boxes.Box().put_inside(None)
 
 
 @pytest.mark.parametrize("arguments", [(), (1, 2)])
-def test_the_number_of_arguments_is_checked(boxes: NativeEngine, arguments: tuple[int, ...]) -> None:
+def test_the_number_of_arguments_is_checked(boxes: CEngine, arguments: tuple[int, ...]) -> None:
     with pytest.raises((TypeError, ValueError)):
         boxes.Box().sum(*arguments)
 
@@ -218,7 +218,7 @@ def test_the_number_of_arguments_is_checked(boxes: NativeEngine, arguments: tupl
 # lifetimes
 
 
-def test_what_a_setter_got_lives_as_long_as_its_object(boxes: NativeEngine) -> None:
+def test_what_a_setter_got_lives_as_long_as_its_object(boxes: CEngine) -> None:
     box, data = boxes.Box(), floats(1, 2)
     box.set_data(data)
     seen = weakref.ref(data)
@@ -231,7 +231,7 @@ def test_what_a_setter_got_lives_as_long_as_its_object(boxes: NativeEngine) -> N
     assert seen() is None
 
 
-def test_what_is_set_again_is_let_go(boxes: NativeEngine) -> None:
+def test_what_is_set_again_is_let_go(boxes: CEngine) -> None:
     box, first = boxes.Box(), floats(1, 2)
     box.set_data(first)
     seen = weakref.ref(first)
@@ -242,7 +242,7 @@ def test_what_is_set_again_is_let_go(boxes: NativeEngine) -> None:
     assert box.sum(2) == 7
 
 
-def test_arguments_with_different_numbers_are_kept_side_by_side(boxes: NativeEngine) -> None:
+def test_arguments_with_different_numbers_are_kept_side_by_side(boxes: CEngine) -> None:
     box, parts = boxes.Box(), [np.array([1, 2], np.int16), np.array([30, 40], np.int16)]
     for part, data in enumerate(parts):
         box.set_part(part, data)
@@ -253,7 +253,7 @@ def test_arguments_with_different_numbers_are_kept_side_by_side(boxes: NativeEng
     assert (box.sum_part(0, 2), box.sum_part(1, 2)) == (3, 70)
 
 
-def test_an_object_inside_another_keeps_its_data_there(boxes: NativeEngine) -> None:
+def test_an_object_inside_another_keeps_its_data_there(boxes: CEngine) -> None:
     box, data = boxes.Box(), np.array([42], np.uint8)
     box.get_lid().set_data(data)
     seen = weakref.ref(data)
@@ -263,7 +263,7 @@ def test_an_object_inside_another_keeps_its_data_there(boxes: NativeEngine) -> N
     assert seen() is not None
 
 
-def test_an_object_inside_another_keeps_it_alive(boxes: NativeEngine) -> None:
+def test_an_object_inside_another_keeps_it_alive(boxes: CEngine) -> None:
     before = boxes.Tools.count_deleted()
     lid = boxes.Box().get_lid()
     gc.collect()
@@ -275,7 +275,7 @@ def test_an_object_inside_another_keeps_it_alive(boxes: NativeEngine) -> None:
     assert boxes.Tools.count_deleted() == before + 1
 
 
-def test_an_object_that_was_passed_is_kept(boxes: NativeEngine) -> None:
+def test_an_object_that_was_passed_is_kept(boxes: CEngine) -> None:
     before = boxes.Tools.count_deleted()
     box, other = boxes.Box(), boxes.Box()
     other.set_data(floats(5))
@@ -324,9 +324,9 @@ def test_both_engines_have_the_same_interface(both_engines: tuple[Engine, Engine
             assert {m.name: m.value for m in getattr(c, name)} == {m.name: m.value for m in cls}
             checked += 1
         elif members := {member for member in vars(cls) if not member.startswith("_")}:
-            native = getattr(c, name, None)
-            if native is not None:  # classes that are not public are not in the header
-                assert {member for member in vars(native) if not member.startswith("_")} == members
+            core = getattr(c, name, None)
+            if core is not None:  # classes that are not public are not in the header
+                assert {member for member in vars(core) if not member.startswith("_")} == members
                 checked += 1
     assert checked >= 12
 

@@ -40,20 +40,20 @@ class Cache:
     ) -> None:
         self.engine = engine
         self.shape = (kv_heads, group, head_dim)
-        self.native = engine.KvCache()
-        self.native.init(LAYERS, SEQUENCES, positions, kv_heads, group, head_dim)
-        native, dtype = self.native, {"f32": "float32", "f16": "int16", "int8": "int8"}[kind]
-        lengths = native.get_keys_length(), native.get_values_length()
+        self.core = engine.KvCache()
+        self.core.init(LAYERS, SEQUENCES, positions, kv_heads, group, head_dim)
+        core, dtype = self.core, {"f32": "float32", "f16": "int16", "int8": "int8"}[kind]
+        lengths = core.get_keys_length(), core.get_values_length()
         self.memory = [Output(engine, np.zeros(length), dtype) for length in lengths]
         if kind == "int8":
-            self.memory += [Output(engine, np.zeros(native.get_scales_length())) for _ in range(2)]
-        setter = {"f32": native.set_memory, "f16": native.set_half_memory, "int8": native.set_byte_memory}[kind]
+            self.memory += [Output(engine, np.zeros(core.get_scales_length())) for _ in range(2)]
+        setter = {"f32": core.set_memory, "f16": core.set_half_memory, "int8": core.set_byte_memory}[kind]
         setter(*(memory.run for memory in self.memory))
 
     def store(self, layer: int, sequence: int, position: int, keys: Floats, values: Floats) -> None:
         """Store keys and values (kv_heads, head_dim)."""
         arrays = (Input(self.engine, array).array for array in (keys, values))
-        self.native.store(layer, sequence, position, *arrays, MARGIN)
+        self.core.store(layer, sequence, position, *arrays, MARGIN)
         for memory in self.memory:
             memory.result()
 
@@ -62,9 +62,9 @@ class Cache:
     ) -> Values:
         """Return (rows, kv_heads, group, head_dim): what was computed, and 5 elsewhere."""
         output = Output(self.engine, np.full(queries.shape, 5))
-        scratch = Output(self.engine, (self.native.get_scratch_length(),))
+        scratch = Output(self.engine, (self.core.get_scratch_length(),))
         where = Input(self.engine, positions, "int32").run
-        self.native.attend(
+        self.core.attend(
             output.run, Input(self.engine, queries).run, where, start, end, layer, sequence, head, scratch.array, MARGIN
         )  # fmt: skip
         scratch.result()
@@ -103,7 +103,7 @@ def test_attention(engine: Engine, kv_heads: int, group: int, head_dim: int, kin
     cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
     keys, values = fill(cache, 0, 0, count)
     keys, values = rounded(keys, kind), rounded(values, kind)
-    rows = min(count, cache.native.get_block_rows())
+    rows = min(count, cache.core.get_block_rows())
     for first in {0, count // 2, count - 1}:
         check(cache, keys, values, list(range(first, min(first + rows, count))))
 
@@ -118,22 +118,22 @@ def test_the_steps_of_attention(engine: Engine, kind: str) -> None:
     flat = np.float64(queries).reshape(3, kv_heads * group, head_dim)
     expected = attention_scores(flat, np.float64(keys), np.array(positions)).reshape(3, kv_heads, group, 20)[:, head]
 
-    native, where = cache.native, Input(engine, positions, "int32").run
-    scratch = Output(engine, (native.get_scratch_length(),))
+    core, where = cache.core, Input(engine, positions, "int32").run
+    scratch = Output(engine, (core.get_scratch_length(),))
     output = Output(engine, np.full(queries.shape, 5))
 
     def rows() -> Values:
         """Return the scores or probabilities (rows, group, positions)."""
-        start, stride = native.get_scores_offset(3), native.get_scores_stride()
+        start, stride = core.get_scores_offset(3), core.get_scores_stride()
         return scratch.result()[start : start + 9 * stride].reshape(3, group, stride)[..., :20]
 
-    native.score(Input(engine, queries).run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
+    core.score(Input(engine, queries).run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
     past = np.isfinite(expected)
     assert_close(rows()[past], expected[past], SUM * 50)
-    native.normalize(where, 0, 3, scratch.array, MARGIN)
+    core.normalize(where, 0, 3, scratch.array, MARGIN)
     assert_close(rows(), softmax(expected), 1000 * ROUNDING)
     assert (rows()[~past] == 0).all()
-    native.gather(output.run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
+    core.gather(output.run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
     assert_close(output.result(), cache.attend(layer, sequence, queries, positions, 0, 3, head), TINIEST)
 
 
@@ -150,10 +150,10 @@ def test_threads_that_share_the_steps_get_the_same(
     fill(cache, layer, sequence, first + rows)
     queries = normal(rows, kv_heads, group, head_dim, seed=7)
     output = Output(engine, np.full(queries.shape, 5))
-    scratch = Output(engine, (cache.native.get_scratch_length() * threads,))
+    scratch = Output(engine, (cache.core.get_scratch_length() * threads,))
     where = Input(engine, positions, "int32").run
-    assert cache.native.can_attend_together(rows, threads)
-    cache.native.attend_together(
+    assert cache.core.can_attend_together(rows, threads)
+    cache.core.attend_together(
         output.run, Input(engine, queries).run, where, rows, layer, sequence, scratch.run, threads
     )
     scratch.result()
@@ -164,9 +164,9 @@ def test_threads_that_share_the_steps_get_the_same(
 
 
 def test_heads_that_need_more_memory_than_threads_have_do_not_attend_together(engine: Engine) -> None:
-    native = Cache(engine, 16, 17, 4, 8).native  # 64 queries have memory in each thread
-    assert not native.can_attend_together(1, 1)
-    assert native.can_attend_together(1, 2)
+    core = Cache(engine, 16, 17, 4, 8).core  # 64 queries have memory in each thread
+    assert not core.can_attend_together(1, 1)
+    assert core.can_attend_together(1, 2)
 
 
 def test_attention_over_more_positions_than_are_summed_at_a_time(engine: Engine) -> None:

@@ -173,11 +173,11 @@ def test_stage_by_stage(engine: Engine, tmp_path: Path) -> None:
         expected = record[name].reshape(rows, -1)
         assert_forward(state.buffer(buffer)[: expected.size].reshape(expected.shape), expected)
 
-    state.native.prepare(rows)
-    state.native.embed(rows)
+    state.core.prepare(rows)
+    state.core.embed(rows)
     np.testing.assert_array_equal(residual(state, rows), record["token_embd"])
     for layer in range(model.config.layers):
-        state.native.attention_branch(layer, rows)
+        state.core.attention_branch(layer, rows)
         check("NORMED", f"blk.{layer}.attn_norm")
         check("QUERY", f"blk.{layer}.q_rope")
         check("KEY", f"blk.{layer}.k_rope")
@@ -185,13 +185,13 @@ def test_stage_by_stage(engine: Engine, tmp_path: Path) -> None:
         check("ATTENTION", f"blk.{layer}.values")
         check("UPDATE", f"blk.{layer}.attn_output")
         check("RESIDUAL", f"blk.{layer}.attn_residual")
-        state.native.feed_forward_branch(layer, rows)
+        state.core.feed_forward_branch(layer, rows)
         check("NORMED", f"blk.{layer}.ffn_norm")
         check("UP", f"blk.{layer}.up")
         check("GATE", f"blk.{layer}.swiglu")
         check("UPDATE", f"blk.{layer}.down")
         check("RESIDUAL", f"blk.{layer}.ffn_residual")
-    state.native.head(rows)
+    state.core.head(rows)
     check("NORMED", "output_norm")
     check("LOGITS", "output")
 
@@ -202,11 +202,11 @@ def test_the_stages_are_the_forward_pass(engine: Engine, tmp_path: Path) -> None
     for state in (whole, staged):
         rows = fill(state, IDS, range(len(IDS)), logit_rows=[len(IDS) - 1])
     logits = whole.forward(rows, 1)
-    staged.native.prepare(rows)
-    staged.native.embed(rows)
+    staged.core.prepare(rows)
+    staged.core.embed(rows)
     for layer in range(model.config.layers):
-        staged.native.layer(layer, rows)
-    staged.native.head(1)
+        staged.core.layer(layer, rows)
+    staged.core.head(1)
     np.testing.assert_array_equal(staged.buffer("LOGITS")[: logits.size], logits[0])
 
 
@@ -215,13 +215,13 @@ def test_the_residual_stream_can_be_written_between_stages(engine: Engine, tmp_p
     x = np.random.default_rng(8).normal(size=(4, model.config.dim)).astype(np.float32)
     state = State(model, context=16)
     rows = fill(state, [0] * 4, range(4), logit_rows=range(4))
-    state.native.prepare(rows)
+    state.core.prepare(rows)
     residual(state, rows)[:] = x
-    state.native.layer(1, rows)
+    state.core.layer(1, rows)
     expected = reference.layer(1, np.float64(x), reference.cache())
     assert_forward(residual(state, rows), expected)
     residual(state, rows)[:] = 2 * x
-    state.native.head(rows)
+    state.core.head(rows)
     vocab_size = model.config.vocab_size
     assert_forward(state.buffer("LOGITS")[: rows * vocab_size].reshape(rows, -1), reference.head(2 * np.float64(x)))
 
@@ -232,14 +232,14 @@ def test_one_engine_continues_what_another_began(both_engines: tuple[Engine, Eng
         model, reference = tiny(engine, tmp_path, TensorType.Q4_0)
         state = State(model, context=16)
         rows = fill(state, IDS, range(len(IDS)), logit_rows=range(len(IDS)))
-        state.native.prepare(rows)
+        state.core.prepare(rows)
         states.append(state)
     first, second = states
-    first.native.embed(rows)
-    first.native.layer(0, rows)
+    first.core.embed(rows)
+    first.core.layer(0, rows)
     residual(second, rows)[:] = residual(first, rows)
-    second.native.layer(1, rows)
-    second.native.head(rows)
+    second.core.layer(1, rows)
+    second.core.head(rows)
     logits = second.buffer("LOGITS")[: rows * model.config.vocab_size].reshape(rows, -1)
     assert_forward(logits, reference.forward(IDS, reference.cache()))
 
@@ -251,7 +251,7 @@ def test_rotations_are_exact_at_all_positions(
     model, _ = tiny(engine, tmp_path, rope_theta=500000.0, rope_factors=factors)
     state = State(model, context=16)
     positions = [0, 1, 2, 4095, 131071]
-    state.native.prepare(fill(state, [0] * 5, positions))
+    state.core.prepare(fill(state, [0] * 5, positions))
     angles = np.outer(positions, rope_frequencies(16, 500000.0, factors))
     for buffer, expected in (("COSINES", np.cos(angles)), ("SINES", np.sin(angles))):
         actual = state.buffer(buffer)[: angles.size].reshape(angles.shape)

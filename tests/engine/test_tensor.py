@@ -46,13 +46,13 @@ class Batch:
     def __init__(self, engine: Engine, x: Floats, *, quantized: bool = False) -> None:
         self.engine = engine
         self.count, self.cols = x.shape
-        self.native = engine.Activations()
+        self.core = engine.Activations()
         if quantized:
             dtypes = ("int8", x.size), ("float32", x.size // 32), ("float32", x.size // 16)
             self.memory = [Output(engine, np.zeros(length), dtype) for dtype, length in dtypes]
-            self.native.set_quantized(*(output.run for output in self.memory))
-        self.native.set(Input(engine, x).run, self.cols)
-        self.native.quantize(0, self.count)
+            self.core.set_quantized(*(output.run for output in self.memory))
+        self.core.set(Input(engine, x).run, self.cols)
+        self.core.quantize(0, self.count)
 
     def quantized(self) -> Values:
         """Return what the quantized vectors mean."""
@@ -61,7 +61,7 @@ class Batch:
 
     def multiply(self, tensor: Any, rows: int, threads: int) -> Floats:
         y = Output(self.engine, (self.count, rows))
-        tensor.mat_mul(y.run, self.native, self.count, threads)
+        tensor.mat_mul(y.run, self.core, self.count, threads)
         return y.result()
 
 
@@ -160,8 +160,8 @@ def test_a_range_of_vectors_is_quantized(engine: Engine) -> None:
     memory = [
         Output(engine, np.zeros(length), dtype) for dtype, length in (("int8", 256), ("float32", 8), ("float32", 16))
     ]
-    batch.native.set_quantized(*(output.run for output in memory))
-    batch.native.quantize(1, 3)
+    batch.core.set_quantized(*(output.run for output in memory))
+    batch.core.quantize(1, 3)
     quants, scales, sums = (output.result() for output in memory)
     assert not quants[:64].any()
     assert not quants[192:].any()

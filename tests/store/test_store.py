@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from pyllama3.errors import StoreError
-from pyllama3.files import cache_dir, part_names
+from pyllama3.files import cache_dir, shard_names
 from pyllama3.store import download as download_module
 from pyllama3.store import find as store
 from pyllama3.store.aliases import PackagedFile
@@ -147,7 +147,7 @@ def test_all_parts_of_a_split_model_are_downloaded(server: Server, cache: Path, 
     assert found.path.name.endswith(PART_NAMES[0])
     assert names(cache) == set(PART_NAMES)
     assert all(path.read_bytes() == CONTENT for path in cache.glob("*.gguf"))
-    assert part_names(found.path.name) == sorted(path.name for path in cache.glob("*.gguf"))
+    assert shard_names(found.path.name) == sorted(path.name for path in cache.glob("*.gguf"))
     again = pull(url.replace(PART_NAMES[named], PART_NAMES[2]))
     assert (again.path, again.origin, len(server.ranges)) == (found.path, "the cache", 3)
 
@@ -159,8 +159,8 @@ def test_a_split_model_of_which_a_part_is_missing(server: Server, cache: Path) -
         pull(url)
     server.paths.add(f"/{PART_NAMES[2]}")
     pull(url)
-    assert len(server.ranges) == 4  # the other parts were kept
-    with pytest.raises(StoreError, match=r"one of 3 parts; #sha256= is allowed for models in one file only$"):
+    assert len(server.ranges) == 4  # the other shards were kept
+    with pytest.raises(StoreError, match=r"one of 3 shards; #sha256= is allowed for models in one file only$"):
         pull(f"{url}#sha256={'0' * 64}")
 
 

@@ -82,7 +82,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture(scope="session", params=[*INSTALLED, "plain"])
 def engine_or_plain(request: pytest.FixtureRequest) -> Engine:
-    """Each backend in turn, and generated Python without native blocks."""
+    """Each backend in turn, and generated Python without core blocks."""
     if request.param != "plain":
         return built_engine(request.param)
     built_engine("python")

@@ -276,7 +276,7 @@ def test_old_fut_on_the_path_is_passed_over(
 
 @pytest.mark.parametrize("option", ["compiler", "profile"])
 def test_unknown_option_lists_the_known(option: str, sources: Path, out: Path) -> None:
-    known = {"compiler": "auto, fut, pyfut", "profile": "native, portable, debug, sanitize"}[option]
+    known = {"compiler": "auto, fut, pyfut", "profile": "local, portable, debug, sanitize"}[option]
     with pytest.raises(BuildError, match=f"{option} 'nonsense' is unknown; known: {known}"):
         build(out, sources=sources, **{option: "nonsense"})  # type: ignore[arg-type]
 

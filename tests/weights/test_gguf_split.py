@@ -11,12 +11,12 @@ import pytest
 from gguf_files import llama_metadata, llama_tensors, write_gguf, write_llama
 
 from pyllama3.errors import WeightsError
-from pyllama3.files import part_names
+from pyllama3.files import shard_names
 from pyllama3.weights import load_weights
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> list[Path]:
+def shards(tmp_path: Path) -> list[Path]:
     """The Llama of `llama_metadata` in files of seven tensors."""
     whole = gguf.GGUFReader(write_llama(tmp_path / "whole.gguf"))
     writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama", split_max_tensors=7)
@@ -43,8 +43,8 @@ def parts(tmp_path: Path) -> list[Path]:
         *((name, [name]) for name in ("m-00003-of-00002.gguf", "m-00000-of-00002.gguf", "m-1-of-2.gguf", "m.gguf", "")),
     ],
 )
-def test_names_of_parts(name: str, expected: list[str]) -> None:
-    assert part_names(name) == expected
+def test_names_of_shards(name: str, expected: list[str]) -> None:
+    assert shard_names(name) == expected
 
 
 def failure(path: Path) -> str:
@@ -63,9 +63,9 @@ def patch_number(path: Path, key: str, value: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_any_part_opens_the_whole_model(parts: list[Path], number: int) -> None:
-    weights = load_weights(parts[number])
-    whole = load_weights(parts[0].with_name("whole.gguf"))
+def test_any_shard_opens_the_whole_model(shards: list[Path], number: int) -> None:
+    weights = load_weights(shards[number])
+    whole = load_weights(shards[0].with_name("whole.gguf"))
     assert weights.config == whole.config
     assert weights.tensors.keys() == whole.tensors.keys()
     for name, tensor in whole.tensors.items():
@@ -74,51 +74,51 @@ def test_any_part_opens_the_whole_model(parts: list[Path], number: int) -> None:
     assert weights.load_vocabulary().tokens == whole.load_vocabulary().tokens
 
 
-def test_a_missing_part_is_named(parts: list[Path]) -> None:
-    parts[1].unlink()
-    assert failure(parts[0]) == f"{parts[0]}: one of 3 parts, of which {parts[1].name} is missing beside it"
-    parts[0].unlink()
-    assert f"of which {parts[0].name} and 1 more is missing" in failure(parts[2])
+def test_a_missing_shard_is_named(shards: list[Path]) -> None:
+    shards[1].unlink()
+    assert failure(shards[0]) == f"{shards[0]}: one of 3 shards, of which {shards[1].name} is missing beside it"
+    shards[0].unlink()
+    assert f"of which {shards[0].name} and 1 more is missing" in failure(shards[2])
 
 
 def test_a_count_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "m.gguf", llama_metadata() | {"split.count": [2, 2]}, llama_tensors())
-    assert failure(path) == f"{path}: split.count is [2, 2]; a part must be named like m-00001-of-00003.gguf"
+    assert failure(path) == f"{path}: split.count is [2, 2]; a shard must be named like m-00001-of-00003.gguf"
 
 
-def test_a_renamed_part_is_refused(parts: list[Path]) -> None:
-    renamed = parts[0].rename(parts[0].with_name("m.gguf"))
-    assert failure(renamed) == f"{renamed}: split.count is 3; a part must be named like m-00001-of-00003.gguf"
+def test_a_renamed_shard_is_refused(shards: list[Path]) -> None:
+    renamed = shards[0].rename(shards[0].with_name("m.gguf"))
+    assert failure(renamed) == f"{renamed}: split.count is 3; a shard must be named like m-00001-of-00003.gguf"
 
 
-def test_a_part_under_the_name_of_another_is_refused(parts: list[Path]) -> None:
-    content = parts[1].read_bytes()
-    parts[1].write_bytes(parts[2].read_bytes())
-    parts[2].write_bytes(content)
-    assert failure(parts[0]) == f"{parts[1]}: split.no is 2; expected 1"
+def test_a_shard_under_the_name_of_another_is_refused(shards: list[Path]) -> None:
+    content = shards[1].read_bytes()
+    shards[1].write_bytes(shards[2].read_bytes())
+    shards[2].write_bytes(content)
+    assert failure(shards[0]) == f"{shards[1]}: split.no is 2; expected 1"
 
 
-def test_a_part_of_another_split_is_refused(parts: list[Path]) -> None:
-    patch_number(parts[2], "split.count", 4, "<H")
-    assert failure(parts[0]) == f"{parts[2]}: split.count is 4; expected 3"
+def test_a_shard_of_another_split_is_refused(shards: list[Path]) -> None:
+    patch_number(shards[2], "split.count", 4, "<H")
+    assert failure(shards[0]) == f"{shards[2]}: split.count is 4; expected 3"
 
 
-def test_tensors_are_counted(parts: list[Path]) -> None:
-    patch_number(parts[0], "split.tensors.count", 99, "<i")
-    assert failure(parts[1]) == f"{parts[0]}: split.tensors.count is 99; expected {len(llama_tensors())}"
+def test_tensors_are_counted(shards: list[Path]) -> None:
+    patch_number(shards[0], "split.tensors.count", 99, "<i")
+    assert failure(shards[1]) == f"{shards[0]}: split.tensors.count is 99; expected {len(llama_tensors())}"
 
 
-def test_a_tensor_in_two_parts_is_refused(parts: list[Path]) -> None:
-    content = parts[1].read_bytes()
+def test_a_tensor_in_two_parts_is_refused(shards: list[Path]) -> None:
+    content = shards[1].read_bytes()
     assert b"blk.1.attn_q.weight" in content
-    parts[1].write_bytes(content.replace(b"blk.1.attn_q.weight", b"blk.0.attn_q.weight"))
-    assert failure(parts[0]) == f"{parts[1]}: tensor 'blk.0.attn_q.weight' is in an earlier part already"
+    shards[1].write_bytes(content.replace(b"blk.1.attn_q.weight", b"blk.0.attn_q.weight"))
+    assert failure(shards[0]) == f"{shards[1]}: tensor 'blk.0.attn_q.weight' is in an earlier shard already"
 
 
-def test_a_damaged_part_is_named(parts: list[Path]) -> None:
-    parts[2].write_bytes(parts[2].read_bytes()[:-100])
-    message = failure(parts[0])
-    assert message.startswith(f"{parts[2]}: ")
+def test_a_damaged_shard_is_named(shards: list[Path]) -> None:
+    shards[2].write_bytes(shards[2].read_bytes()[:-100])
+    message = failure(shards[0])
+    assert message.startswith(f"{shards[2]}: ")
     assert message.endswith("truncated?")
 
 

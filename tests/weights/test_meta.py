@@ -124,8 +124,8 @@ def test_shards_are_put_together_along_the_right_axis() -> None:
 def test_shards_are_put_together_only_when_they_are_used() -> None:
     for tensor in load_weights(CHECKPOINTS / TWO).tensors.values():
         is_matrix = len(tensor.shape) == 2
-        assert len(tensor.parts) == (2 if is_matrix else 1)
-        assert all(is_mapped(part) == is_matrix for part in tensor.parts)
+        assert len(tensor.shards) == (2 if is_matrix else 1)
+        assert all(is_mapped(shard) == is_matrix for shard in tensor.shards)
         assert tensor.data.nbytes == tensor.nbytes
         assert not tensor.data.flags.writeable
 

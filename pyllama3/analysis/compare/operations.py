@@ -72,7 +72,7 @@ def examine_embedding(
     """Return the operation that looks the tokens up."""
     state, rows = subject.new_state(len(ids)), len(ids)
     fill(state, ids, range(rows))
-    state.native.embed(rows)
+    state.core.embed(rows)
     x = read(state, "RESIDUAL", rows, judge.config.dim)
     return _join([[_Step(EMBEDDING, "embedding", "token_embd.weight", x, judge.embed(ids))]], tolerance)
 
@@ -88,7 +88,7 @@ def examine_head(
         fill(state, ids, rows)
         x = trace.before(config.layers)[rows.start : rows.stop]
         _write(state, x)
-        state.native.head(count)
+        state.core.head(count)
         normed = read_head(state, "NORMED", count, config.dim)
         logits = read_head(state, "LOGITS", count, config.vocab_size)
         weight = judge.tensors["output_norm.weight"]
@@ -175,8 +175,8 @@ class _LayerProbe:
         c, judge, count = self._judge.config, self._judge, len(rows)
         positions = np.array(rows)
         _write(self.state, x)
-        self.state.native.prepare(count)
-        self.state.native.attention_branch(self._layer, count)
+        self.state.core.prepare(count)
+        self.state.core.attention_branch(self._layer, count)
         normed = self._read("NORMED", count, c.dim)
         query = self._read("QUERY", count, c.heads, c.head_dim)
         key = self._read("KEY", count, c.kv_heads, c.head_dim)
@@ -211,7 +211,7 @@ class _LayerProbe:
         """Run the feed-forward branch on the residual stream (T, D) of some rows."""
         c, count = self._judge.config, len(x)
         _write(self.state, x)
-        self.state.native.feed_forward_branch(self._layer, count)
+        self.state.core.feed_forward_branch(self._layer, count)
         normed = self._read("NORMED", count, c.dim)
         up = self._read("UP", count, c.hidden_dim)
         hidden = self._read("GATE", count, c.hidden_dim)
@@ -260,7 +260,7 @@ class _LayerProbe:
         activations.set(self._copy(x), cols)
         activations.quantize(0, count)
         y = engine.empty("float32", count * rows)
-        model.native.get_tensor(engine.TensorId[tensor.upper()], self._layer).mat_mul(
+        model.core.get_tensor(engine.TensorId[tensor.upper()], self._layer).mat_mul(
             y, activations, count, model.threads
         )
         return engine.numpy(y, "float32").reshape(count, rows).astype(np.float64)
@@ -283,15 +283,15 @@ class _LayerProbe:
 
     def _unrotated(self, x: Array) -> tuple[Array, Array]:
         """Return the queries and keys (T, heads * Dh) of the branch, by a run that rotates by nothing."""
-        c, count, native = self._judge.config, len(x), self.state.native
+        c, count, core = self._judge.config, len(x), self.state.core
         self.state.buffer("COSINES")[:] = 1
         self.state.buffer("SINES")[:] = 0
         _write(self.state, x)
-        native.attention_branch(self._layer, count)
+        core.attention_branch(self._layer, count)
         found = self._read("QUERY", count, c.heads * c.head_dim), self._read("KEY", count, c.kv_dim)
-        native.prepare(count)  # the cache is to hold the rotated keys
+        core.prepare(count)  # the cache is to hold the rotated keys
         _write(self.state, x)
-        native.attention_branch(self._layer, count)
+        core.attention_branch(self._layer, count)
         return found
 
     def _gates_to(self, gate: Array, up: Array, hidden: Array) -> bool:
@@ -314,7 +314,7 @@ class _LayerProbe:
 
     def _attend(self, query: Array, rows: range) -> tuple[Array, Array]:
         """Return the engine's scores and probabilities (T, H, P) of rotated queries, from the keys in its cache."""
-        engine, cache = self._subject.model.engine, self.state.native.get_cache()
+        engine, cache = self._subject.model.engine, self.state.core.get_cache()
         config = self._judge.config
         group = config.heads // config.kv_heads
         length = len(self._keys)

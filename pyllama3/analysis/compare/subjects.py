@@ -117,7 +117,7 @@ class EngineSubject:
 
     def _run_pass(self, state: State, rows: int, stages: dict[Stage, Array]) -> float:
         """Run a pass stage by stage; return the seconds that it took without the copies."""
-        native, config = state.native, self.model.config
+        core, config = state.core, self.model.config
         seconds = 0.0
 
         def run(stage: Stage, *calls: tuple[Any, ...]) -> None:
@@ -137,11 +137,11 @@ class EngineSubject:
             else:
                 stages[stage] = read(state, "RESIDUAL", rows, config.dim)
 
-        run(EMBEDDING, (native.prepare, rows), (native.embed, rows))
+        run(EMBEDDING, (core.prepare, rows), (core.embed, rows))
         for layer in range(config.layers):
-            run(Stage(ATTENTION, layer), (native.attention_branch, layer, rows))
-            run(Stage(FEED_FORWARD, layer), (native.feed_forward_branch, layer, rows))
-        run(HEAD, (native.head, rows))
+            run(Stage(ATTENTION, layer), (core.attention_branch, layer, rows))
+            run(Stage(FEED_FORWARD, layer), (core.feed_forward_branch, layer, rows))
+        run(HEAD, (core.head, rows))
         return seconds
 
     def new_state(self, length: int) -> State:

@@ -39,10 +39,10 @@ def look_inside(model: EngineModel, ids: Sequence[int]) -> Insight:
     """Run tokens through a model, stage by stage."""
     config, rows = model.config, len(ids)
     state = State(model, context=rows, batch=rows)
-    native = state.native
+    core = state.core
     fill(state, ids, range(rows))
-    native.prepare(rows)
-    native.embed(rows)
+    core.prepare(rows)
+    core.embed(rows)
     predictions = [_predict(state, rows)]
     attention = []
     streams: dict[str, list[Array]] = {ATTENTION: [], FEED_FORWARD: []}
@@ -54,11 +54,11 @@ def look_inside(model: EngineModel, ids: Sequence[int]) -> Insight:
         added[branch].append(_length(state, "UPDATE", rows))
 
     for layer in range(config.layers):
-        run(ATTENTION, native.attention_branch, layer)
+        run(ATTENTION, core.attention_branch, layer)
         query = read(state, "QUERY", rows, config.heads, config.head_dim)
         key = read(state, "KEY", rows, config.kv_heads, config.head_dim)
         attention.append(softmax(attention_scores(query, key, np.arange(rows))).transpose(1, 0, 2))
-        run(FEED_FORWARD, native.feed_forward_branch, layer)
+        run(FEED_FORWARD, core.feed_forward_branch, layer)
         predictions.append(_predict(state, rows))
     return Insight(
         predictions,
@@ -75,7 +75,7 @@ def _length(state: State, buffer: str, rows: int) -> Array:
 
 def _predict(state: State, rows: int) -> list[list[tuple[int, float]]]:
     """Return what the head makes of the residual stream, which it leaves as it is."""
-    state.native.head(rows)
+    state.core.head(rows)
     return [_best(row) for row in read_head(state, "LOGITS", rows, state.model.config.vocab_size)]
 
 

@@ -18,7 +18,7 @@ from ...tokenizer.vocabulary import read_gguf_vocabulary
 from ..layout import EMBEDDING, check_tensors
 from ..rope import YarnScaling
 from ..tensor import Tensor, Weights
-from .gguf_split import read_gguf_parts
+from .gguf_split import read_gguf_shards
 from .keys import Keys
 
 ROPE_FREQS = "rope_freqs.weight"
@@ -27,12 +27,12 @@ _DEFAULT_ROPE_THETA = 10000.0
 
 
 def load_gguf(path: Path) -> Weights:
-    """Map a GGUF file, or all parts of a split one, and check that it holds a Llama model.
+    """Map a GGUF file, or all shards of a split one, and check that it holds a Llama model.
 
     Raises:
-        WeightsError: see `read_gguf_parts`; or the model is not a Llama, or its tensors do not fit its metadata.
+        WeightsError: see `read_gguf_shards`; or the model is not a Llama, or its tensors do not fit its metadata.
     """
-    file = read_gguf_parts(path)
+    file = read_gguf_shards(path)
     config = _read_config(path, file.metadata, file.tensors)
     rope_freqs = file.tensors.pop(ROPE_FREQS, None)
     tensors = check_tensors(path, config, file.tensors)

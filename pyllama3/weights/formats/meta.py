@@ -112,18 +112,18 @@ def _merged(directory: Path, shards: Sequence[Mapping[str, Tensor]]) -> dict[str
     return merged
 
 
-def _spread(name: str, parts: Sequence[Tensor]) -> Tensor:
-    """Return the matrix whose rows, or if it is row-parallel its columns, are those of its parts."""
-    rows, columns = parts[0].shape[0], parts[0].shape[1:]
+def _spread(name: str, shards: Sequence[Tensor]) -> Tensor:
+    """Return the matrix whose rows, or if it is row-parallel its columns, are those of its shards."""
+    rows, columns = shards[0].shape[0], shards[0].shape[1:]
     by_columns = name.endswith(_ROW_PARALLEL)
-    shape = (rows, len(parts) * columns[0], *columns[1:]) if by_columns else (len(parts) * rows, *columns)
-    data = tuple(part.parts[0] for part in parts)
-    return Tensor(name, parts[0].type, shape, data, is_split_by_columns=by_columns)
+    shape = (rows, len(shards) * columns[0], *columns[1:]) if by_columns else (len(shards) * rows, *columns)
+    data = tuple(shard.shards[0] for shard in shards)
+    return Tensor(name, shards[0].type, shape, data, is_split_by_columns=by_columns)
 
 
 def _share_memory(a: Tensor, b: Tensor) -> bool:
     """Tell whether two tensors are one, as `read_pth` gives an output matrix that is tied to the embedding."""
-    pairs = zip(a.parts, b.parts, strict=True)
+    pairs = zip(a.shards, b.shards, strict=True)
     return a.type == b.type and all(x.ctypes.data == y.ctypes.data for x, y in pairs)
 
 
