@@ -13,7 +13,7 @@ from engines import assert_forward, load_tiny, nmse
 from tiny_models import random_tensors, tiny_config
 
 from pyllama3 import cpu
-from pyllama3.backends import find_variant, library_name, load_engine
+from pyllama3.backends import build_folder, find_variant, library_name, load_engine
 from pyllama3.cpu import LEVELS, levels_of, processor_levels
 from pyllama3.runtime.session import Session
 from pyllama3.weights import TensorType
