@@ -65,9 +65,9 @@ _MEMBERS = {
         "tC11XWn$8wuQe)#`Rb$ezM@h+=MX6ehv4>@KW-1MD8)wE"
     ),
 }
-"""Which vectors are in the codebook: a bit for each possible one, the first bit of a byte being the highest, compressed.
+"""Which vectors are in the codebook, compressed: a bit for each possible one, the highest of a byte first.
 
-They are in the order of their levels read as digits, the first coordinate being the lowest digit.
+The vectors are in the order of their levels read as digits, the first coordinate being the lowest digit.
 """
 
 
@@ -79,4 +79,5 @@ def codebook(name: str) -> NDArray[np.float32]:
     members = np.flatnonzero(np.unpackbits(bits))
     coordinates = 8 if len(levels) == 3 else 4
     digits = members[:, None] // len(levels) ** np.arange(coordinates) % len(levels)
-    return levels[digits]
+    vectors: NDArray[np.float32] = levels[digits]
+    return vectors

@@ -6,21 +6,14 @@ A new type is one function, one id in `TensorType` and one line in `_LAYOUTS`. S
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-
-
-def _halves(blocks: Bytes, start: int) -> Floats:
-    """The half at byte `start` of every block, as a column (blocks, 1)."""
-    halves: NDArray[np.float16] = blocks[:, start : start + 2].copy().view("<f2")
-    return halves.astype(np.float32)
+from .blocks import Bytes, Floats, fields, halves, scaled
 
 
 def _nibbles(quants: Bytes) -> Floats:
@@ -43,17 +36,17 @@ def _bf16(blocks: Bytes) -> Floats:
 
 def _q8_0(blocks: Bytes) -> Floats:
     """d * q: d, 32 signed bytes."""
-    return _halves(blocks, 0) * blocks[:, 2:].view(np.int8)
+    return halves(blocks, 0) * blocks[:, 2:].view(np.int8)
 
 
 def _q4_0(blocks: Bytes) -> Floats:
     """d * (q - 8): d, 16 bytes of nibbles."""
-    return _halves(blocks, 0) * (_nibbles(blocks[:, 2:]) - 8)
+    return halves(blocks, 0) * (_nibbles(blocks[:, 2:]) - 8)
 
 
 def _q4_1(blocks: Bytes) -> Floats:
     """d * q + m: d, m, 16 bytes of nibbles."""
-    return _halves(blocks, 0) * _nibbles(blocks[:, 4:]) + _halves(blocks, 2)
+    return halves(blocks, 0) * _nibbles(blocks[:, 4:]) + halves(blocks, 2)
 
 
 def _bit_4(blocks: Bytes, start: int) -> Floats:
@@ -64,12 +57,12 @@ def _bit_4(blocks: Bytes, start: int) -> Floats:
 
 def _q5_0(blocks: Bytes) -> Floats:
     """d * (q - 16): d, 32 bits, 16 bytes of nibbles."""
-    return _halves(blocks, 0) * (_nibbles(blocks[:, 6:]) + _bit_4(blocks, 2) - 16)
+    return halves(blocks, 0) * (_nibbles(blocks[:, 6:]) + _bit_4(blocks, 2) - 16)
 
 
 def _q5_1(blocks: Bytes) -> Floats:
     """d * q + m: d, m, 32 bits, 16 bytes of nibbles."""
-    return _halves(blocks, 0) * (_nibbles(blocks[:, 8:]) + _bit_4(blocks, 4)) + _halves(blocks, 2)
+    return halves(blocks, 0) * (_nibbles(blocks[:, 8:]) + _bit_4(blocks, 4)) + halves(blocks, 2)
 
 
 IQ4_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32)
@@ -80,27 +73,10 @@ def _iq4_nl(blocks: Bytes) -> Floats:
     """d * IQ4_VALUES[q]: d, 16 bytes of nibbles."""
     quants = blocks[:, 2:]
     values: Floats = IQ4_VALUES[np.concatenate([quants & 15, quants >> 4], axis=1)]
-    return _halves(blocks, 0) * values
+    return halves(blocks, 0) * values
 
 
 # Types with "K" in their names and IQ4_XS have super-blocks of 256 numbers, cut into runs with scales of their own.
-
-
-def _fields(quants: Bytes, bits: int, group: int) -> Bytes:
-    """Numbers of `bits` bits of which each byte holds several, the lowest first.
-
-    A group of bytes holds the first field of all its bytes, then the second, and so on: (blocks, n) bytes to
-    (blocks, n * 8 / bits).
-    """
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
-    fields: Bytes = quants.reshape(len(quants), -1, 1, group) >> shifts & np.uint8((1 << bits) - 1)
-    return fields.reshape(len(quants), -1)
-
-
-def _scaled(scales: Floats, quants: NDArray[Any]) -> Floats:
-    """Multiply the scale of each run: (blocks, runs) and (blocks, 256)."""
-    runs = quants.reshape(*scales.shape, -1).astype(np.float32)
-    return (scales[..., None] * runs).reshape(quants.shape)
 
 
 def _scales_and_minimums(packed: Bytes) -> tuple[Bytes, Bytes]:
@@ -117,45 +93,45 @@ def _scales_and_minimums(packed: Bytes) -> tuple[Bytes, Bytes]:
 
 def _q2_k(blocks: Bytes) -> Floats:
     """d * scale * q - dmin * minimum, runs of 16: 16 bytes minimum|scale, 64 bytes of 2 bits, d, dmin."""
-    scales, quants = blocks[:, :16], _fields(blocks[:, 16:80], 2, 32)
-    offsets = _scaled(_halves(blocks, 82) * (scales >> 4), np.ones_like(quants))
-    return _scaled(_halves(blocks, 80) * (scales & 15), quants) - offsets
+    scales, quants = blocks[:, :16], fields(blocks[:, 16:80], 2, 32)
+    offsets = scaled(halves(blocks, 82) * (scales >> 4), np.ones_like(quants))
+    return scaled(halves(blocks, 80) * (scales & 15), quants) - offsets
 
 
 def _q3_k(blocks: Bytes) -> Floats:
     """d * (scale - 32) * (q - 4), runs of 16: 32 bytes of bit 2 of q, 64 bytes of 2 bits, 12 of scales, d."""
-    high, quants, packed = _fields(blocks[:, :32], 1, 32), _fields(blocks[:, 32:96], 2, 32), blocks[:, 96:108]
-    scales = _fields(packed[:, :8], 4, 8) | _fields(packed[:, 8:], 2, 4) << 4
-    return _scaled(_halves(blocks, 108) * (scales.astype(np.float32) - 32), (quants | high << 2).astype(np.float32) - 4)
+    high, quants, packed = fields(blocks[:, :32], 1, 32), fields(blocks[:, 32:96], 2, 32), blocks[:, 96:108]
+    scales = fields(packed[:, :8], 4, 8) | fields(packed[:, 8:], 2, 4) << 4
+    return scaled(halves(blocks, 108) * (scales.astype(np.float32) - 32), (quants | high << 2).astype(np.float32) - 4)
 
 
 def _q4_k(blocks: Bytes) -> Floats:
     """d * scale * q - dmin * minimum, runs of 32: d, dmin, 12 bytes of scales and minimums, 128 of nibbles."""
-    return _with_minimums(blocks, _fields(blocks[:, 16:], 4, 32))
+    return _with_minimums(blocks, fields(blocks[:, 16:], 4, 32))
 
 
 def _q5_k(blocks: Bytes) -> Floats:
     """Q4_K with 32 bytes of bit 4 of q in front of the nibbles."""
-    return _with_minimums(blocks, _fields(blocks[:, 48:], 4, 32) | _fields(blocks[:, 16:48], 1, 32) << np.uint8(4))
+    return _with_minimums(blocks, fields(blocks[:, 48:], 4, 32) | fields(blocks[:, 16:48], 1, 32) << np.uint8(4))
 
 
 def _with_minimums(blocks: Bytes, quants: Bytes) -> Floats:
     scales, minimums = _scales_and_minimums(blocks[:, 4:16])
-    offsets = _scaled(_halves(blocks, 2) * minimums, np.ones_like(quants))
-    return _scaled(_halves(blocks, 0) * scales, quants) - offsets
+    offsets = scaled(halves(blocks, 2) * minimums, np.ones_like(quants))
+    return scaled(halves(blocks, 0) * scales, quants) - offsets
 
 
 def _q6_k(blocks: Bytes) -> Floats:
     """d * scale * (q - 32), runs of 16: 128 bytes of nibbles, 64 of the upper 2 bits, 16 signed scales, d."""
-    quants = _fields(blocks[:, :128], 4, 64) | _fields(blocks[:, 128:192], 2, 32) << 4
-    return _scaled(_halves(blocks, 208) * blocks[:, 192:208].view(np.int8), quants.astype(np.float32) - 32)
+    quants = fields(blocks[:, :128], 4, 64) | fields(blocks[:, 128:192], 2, 32) << 4
+    return scaled(halves(blocks, 208) * blocks[:, 192:208].view(np.int8), quants.astype(np.float32) - 32)
 
 
 def _iq4_xs(blocks: Bytes) -> Floats:
     """d * (scale - 32) * IQ4_VALUES[q], runs of 32: d, 16 upper and 32 lower bits of scales, 128 bytes of nibbles."""
-    scales = _fields(blocks[:, 4:8], 4, 1) | _fields(blocks[:, 2:4], 2, 1) << 4
-    values = IQ4_VALUES[_fields(blocks[:, 8:], 4, 16)]
-    return _scaled(_halves(blocks, 0) * (scales.astype(np.float32) - 32), values)
+    scales = fields(blocks[:, 4:8], 4, 1) | fields(blocks[:, 2:4], 2, 1) << 4
+    values = IQ4_VALUES[fields(blocks[:, 8:], 4, 16)]
+    return scaled(halves(blocks, 0) * (scales.astype(np.float32) - 32), values)
 
 
 class TensorType(IntEnum):
@@ -176,6 +152,15 @@ class TensorType(IntEnum):
     Q6_K = 14
     IQ4_NL = 20
     IQ4_XS = 23
+    IQ3_S = 21
+    IQ3_XXS = 18
+    IQ2_S = 22
+    IQ2_XS = 17
+    IQ2_XXS = 16
+    IQ1_M = 29
+    IQ1_S = 19
+    TQ2_0 = 35
+    TQ1_0 = 34
 
     @property
     def block_size(self) -> int:
@@ -186,6 +171,16 @@ class TensorType(IntEnum):
     def block_bytes(self) -> int:
         """Bytes of a block."""
         return _LAYOUTS[self].block_bytes
+
+
+def _low_bits(name: str) -> Callable[[Bytes], Floats]:
+    """The function of `low_bits`, which few models need, and which is imported when it is called."""
+
+    def widen(blocks: Bytes) -> Floats:
+        values: Floats = getattr(importlib.import_module(".low_bits", __package__), name)(blocks)
+        return values
+
+    return widen
 
 
 class _Layout(NamedTuple):
@@ -210,6 +205,15 @@ _LAYOUTS = {
     TensorType.Q6_K: _Layout(256, 210, _q6_k),
     TensorType.IQ4_NL: _Layout(32, 18, _iq4_nl),
     TensorType.IQ4_XS: _Layout(256, 136, _iq4_xs),
+    TensorType.IQ3_S: _Layout(256, 110, _low_bits("iq3_s")),
+    TensorType.IQ3_XXS: _Layout(256, 98, _low_bits("iq3_xxs")),
+    TensorType.IQ2_S: _Layout(256, 82, _low_bits("iq2_s")),
+    TensorType.IQ2_XS: _Layout(256, 74, _low_bits("iq2_xs")),
+    TensorType.IQ2_XXS: _Layout(256, 66, _low_bits("iq2_xxs")),
+    TensorType.IQ1_M: _Layout(256, 56, _low_bits("iq1_m")),
+    TensorType.IQ1_S: _Layout(256, 50, _low_bits("iq1_s")),
+    TensorType.TQ2_0: _Layout(256, 66, _low_bits("tq2_0")),
+    TensorType.TQ1_0: _Layout(256, 54, _low_bits("tq1_0")),
 }
 
 
@@ -219,8 +223,7 @@ def dequantize(type: TensorType, data: Bytes, shape: tuple[int, ...]) -> Floats:
 
 
 _OTHER_TYPES = {
-    9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S", 24: "I8",
-    25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4",
+    9: "Q8_1", 15: "Q8_K", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 39: "MXFP4", 40: "NVFP4",
 }  # fmt: skip
 
 

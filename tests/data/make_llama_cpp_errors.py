@@ -14,8 +14,8 @@ from pathlib import Path
 import gguf
 import llama_cpp
 import numpy as np
-from blocks import BLOCK_TYPES, Bytes, ggml
-from quantizer_errors import MEASURES, NUMBERS, Floats, random_numbers, squared_error
+from blocks import Bytes, ggml
+from quantizer_errors import MEASURES, NUMBERS, QUANTIZED_TYPES, Floats, random_numbers, squared_error
 
 from pyllama3.weights import TensorType
 
@@ -36,7 +36,7 @@ def quantized(type: TensorType, values: Floats) -> Bytes:
 
 def main() -> None:
     errors: dict[str, dict[str, dict[str, float]]] = {}
-    for type in BLOCK_TYPES:
+    for type in QUANTIZED_TYPES:
         for numbers in NUMBERS:
             values = random_numbers(numbers)
             result = gguf.dequantize(quantized(type, values), ggml(type))

@@ -6,7 +6,7 @@ import engines
 import gguf
 import numpy as np
 import pytest
-from blocks import BLOCK_TYPES, Bytes, any_blocks, ggml
+from blocks import BLOCK_TYPES, Bytes, any_blocks, ggml, set_scale
 from engines import Input, Output, assert_sums
 
 from pyllama3.backends import Engine
@@ -42,6 +42,19 @@ def test_the_engine_dequantizes_like_gguf(engine: Engine, type: TensorType) -> N
         y = Output(engine, (count,))
         tensor.dequantize(y.run, row, column, count)
         np.testing.assert_array_equal(y.result(), expected[row, column : column + count])
+
+
+@pytest.mark.parametrize("type", BLOCK_TYPES)
+@pytest.mark.parametrize("scale", [0, 2**-24, 1023 * 2**-24, -65504])
+def test_extreme_scales(engine: Engine, type: TensorType, scale: float) -> None:
+    data = any_blocks(type, 3)
+    set_scale(type, data, scale)
+    expected = gguf.dequantize(data.reshape(1, -1), ggml(type))[0]
+    assert np.abs(expected).max() >= abs(scale)
+    np.testing.assert_array_equal(dequantize(type, data.reshape(-1), expected.shape), expected)
+    y = Output(engine, expected.shape)
+    engine_tensor(engine, type, data, 1, len(expected)).dequantize(y.run, 0, 0, len(expected))
+    np.testing.assert_array_equal(y.result(), expected)
 
 
 @pytest.mark.parametrize("type", BLOCK_TYPES)

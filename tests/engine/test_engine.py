@@ -25,7 +25,8 @@ engine = engines.engine
 both_engines = engines.both_engines
 
 TYPES = [type for type in TensorType if type.block_size in (1, 32) and type != TensorType.IQ4_NL]
-"""Those that `gguf` can quantize to."""
+"""Those of whole blocks of 32 that `gguf` can quantize to."""
+LOW_BIT_TYPES = [type for type in TensorType if type.name.startswith(("IQ1", "IQ2", "IQ3", "TQ"))]
 IDS = [257, 7, 104, 0, 287, 7, 33, 33, 190, 12, 5]
 
 
@@ -74,6 +75,11 @@ def residual(state: State, rows: int) -> Floats:
 @pytest.mark.parametrize("type", TYPES)
 def test_every_type(engine: Engine, tmp_path: Path, type: TensorType) -> None:
     check_logits(*tiny(engine, tmp_path, type))
+
+
+@pytest.mark.parametrize("type", LOW_BIT_TYPES)
+def test_types_of_one_to_three_bits(engine: Engine, tmp_path: Path, type: TensorType) -> None:
+    check_logits(*tiny(engine, tmp_path, type, dim=256, hidden_dim=256, heads=4, kv_heads=4, head_dim=64, layers=1))
 
 
 @pytest.mark.parametrize("type", [TensorType.F32, TensorType.Q4_0])

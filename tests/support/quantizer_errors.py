@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pyllama3.weights import TensorType
+from pyllama3.weights.convert.mixtures import MIXTURES
+
 Floats = npt.NDArray[np.float32]
 
+_BASES = {mixture.base for mixture in MIXTURES.values()}
+QUANTIZED_TYPES = tuple(type for type in TensorType if type.block_size > 1 and type in _BASES)
+"""Types that numbers can be quantized to."""
 NUMBERS = ("normal", "heavy-tailed", "shifted", "runs of many sizes")
 MEASURES = ("plain", "weighted")
 

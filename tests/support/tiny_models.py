@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from blocks import blocks_like
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, TokenType
 from gguf.quants import dequantize, quantize
 
 from pyllama3.config import ModelConfig, RopeStyle
+from pyllama3.weights import TensorType
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 
@@ -104,6 +106,7 @@ def write_gguf(
     """Write a model with a byte-level toy vocabulary.
 
     `types` is the type of all matrices, or maps the names of those that are not F32; vectors are F32, as in any GGUF.
+    Matrices of types that `gguf` cannot quantize to are other random numbers of the same size.
     """
     if config.rope_style != RopeStyle.INTERLEAVED:
         raise ValueError("GGUF's llama architecture stores the rows of interleaved RoPE")
@@ -118,11 +121,18 @@ def write_gguf(
         kind = types if isinstance(types, GGMLQuantizationType) else types.get(name, GGMLQuantizationType.F32)
         if array.ndim == 1:
             kind = GGMLQuantizationType.F32
-        writer.add_tensor(name, quantize(array, kind), raw_dtype=kind)
+        writer.add_tensor(name, _stored(array, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _stored(array: npt.NDArray[np.float32], kind: GGMLQuantizationType) -> npt.NDArray[Any]:
+    try:
+        return quantize(array, kind)
+    except NotImplementedError:
+        return blocks_like(array, TensorType[kind.name])
 
 
 def dequantized(path: Path) -> dict[str, npt.NDArray[np.float64]]:

@@ -17,6 +17,7 @@ from gguf import GGMLQuantizationType as GgmlType
 from gguf_files import CONFIG, llama_metadata, llama_tensors, write_gguf, write_llama
 from paths import DATA
 from tiny_models import dequantized, random_tensors, tiny_config
+from tiny_models import write_gguf as write_tiny
 
 from pyllama3.analysis.reference import ReferenceModel
 from pyllama3.cli import cli
@@ -214,6 +215,20 @@ def test_gguf_reads_every_mixture(tmp_path: Path, mixture: str) -> None:
         )
         assert error.largest == pytest.approx(np.abs(values - exact).max(), rel=1e-6)
         assert error.relative < 0.35
+
+
+@pytest.mark.parametrize("type", ["IQ1_M", "IQ2_XXS", "IQ3_S", "TQ1_0"])
+def test_types_that_are_only_read_can_be_converted(tmp_path: Path, type: str) -> None:
+    source, path = tmp_path / "source.gguf", tmp_path / "m.gguf"
+    config = tiny_config(dim=256, layers=1, head_dim=64, hidden_dim=512)
+    write_tiny(source, config, random_tensors(config, seed=3), GgmlType[type])
+    convert(load_weights(source), path, MIXTURES["F32"])
+    converted = dequantized(path)
+    for name, exact in dequantized(source).items():
+        np.testing.assert_array_equal(converted[name], exact)
+    report = CliRunner().invoke(cli, ["inspect", str(source), "--tensors"]).stdout
+    assert next(line for line in report.splitlines() if line.startswith("blk.0.ffn_up.weight")).split()[1] == type
+    assert f"is quantized already ({type})" in run(source, path, "--force", "--type", "Q4_0").stderr
 
 
 def test_rope_scaling_becomes_factors(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from ...config import ModelConfig, RopeStyle
 from ...errors import WeightsError
 from ...tokenizer.vocabulary import gguf_metadata
+from ..blocks import Bytes, Floats
 from ..formats.gguf_llama import ROPE_FREQS, SCALING, load_gguf
 from ..layout import OUTPUT
 from ..tensor import Tensor, Weights
-from ..types import Bytes, Floats, TensorType, dequantize
+from ..types import TensorType, dequantize
 from .gguf_writer import OutputTensor, gguf_size, write_gguf
 from .mixtures import Mixture
 from .quantize import quantize

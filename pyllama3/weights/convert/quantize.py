@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import IQ4_VALUES, Bytes, Floats, TensorType
+from ..blocks import Bytes, Floats
+from ..types import IQ4_VALUES, TensorType
 
 _CHUNK = 1 << 16
 """Numbers that are quantized at a time, so that their intermediate results stay in the cache."""
@@ -48,7 +49,7 @@ def _join(*fields: NDArray[Any]) -> Bytes:
 
 
 def _pack(quants: NDArray[Any], bits: int, group: int) -> Bytes:
-    """Put numbers below 2^bits into bytes, the inverse of `types._fields`: (blocks, n) to (blocks, n * bits / 8)."""
+    """Put numbers below 2^bits into bytes, the inverse of `blocks.fields`: (blocks, n) to (blocks, n * bits / 8)."""
     fields = quants.reshape(len(quants), -1, 8 // bits, group)
     shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
     packed: Bytes = np.bitwise_or.reduce(fields << shifts, axis=2)
