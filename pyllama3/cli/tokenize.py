@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .options import chat_template_option, model_option
+
+if TYPE_CHECKING:
+    from ..tokenizer.vocabulary import Vocabulary
 
 
 @click.command("tokenize", short_help="Show the tokens of a text.")
@@ -18,6 +22,7 @@ from .options import chat_template_option, model_option
 @click.option("--load", type=click.Path(path_type=Path), metavar="FILE", help="Saved conversation, with --chat.")
 @chat_template_option
 @click.option("--ids", "only_ids", is_flag=True, help="Print only the ids, on one line.")
+@click.option("--merges", is_flag=True, help="Show how bytes merge to tokens, step by step.")
 def command(
     model: str,
     text: str | None,
@@ -27,6 +32,7 @@ def command(
     load: Path | None,
     chat_template: str | None,
     only_ids: bool,
+    merges: bool,
 ) -> None:
     """Print one token of TEXT (or of standard input) per line: its id and its text."""
     from ..conversation import read_messages
@@ -39,12 +45,17 @@ def command(
 
     if not chat and (system is not None or load is not None or chat_template is not None):
         raise click.UsageError("--system, --load and --chat-template belong to --chat.")
+    if merges and (chat or special or only_ids):
+        raise click.UsageError("--merges is for plain text, without --chat, --special and --ids.")
     if load is None or text is not None:
         text = read_prompt(text)
     with download_progress(model) as progress:
         path = find_model(model, progress=progress)
     weights = load_weights(path)
     vocabulary = weights.load_vocabulary()
+    if merges:
+        _show_merges(path, vocabulary, str(text))
+        return
     tokenizer = Tokenizer(vocabulary)
     if chat:
         template = find_template(chat_template or weights.load_template(), vocabulary)
@@ -64,3 +75,17 @@ def command(
     width = len(str(tokenizer.vocab_size - 1))
     for id in ids:
         click.echo(f"{id:{width}}  {tokenizer.token_name(id)}{'  (special)' if tokenizer.is_special(id) else ''}")
+
+
+def _show_merges(path: Path, vocabulary: Vocabulary, text: str) -> None:
+    from ..analysis.reference_tokenizer import reference_tokenizer
+    from ..errors import OptionError
+
+    try:
+        tokenizer = reference_tokenizer(vocabulary)
+    except OptionError as error:
+        raise OptionError(f"{path}: {error}") from None
+    for piece in tokenizer.pieces(text):
+        for parts in tokenizer.steps(piece):
+            click.echo("|".join(part.decode("utf-8", "backslashreplace") for part in parts))
+        click.echo()

@@ -346,6 +346,12 @@ def test_tokenize(chat_model: Path) -> None:
     assert ids == Result(0, f"{IDS['hello']} {IDS[' world']} {IDS[chr(10) * 2]} {IDS['<|eot_id|>']}\n", "")
 
 
+def test_tokenize_shows_how_bytes_merge(chat_model: Path) -> None:
+    merges = call("tokenize", "-m", chat_model, "--merges", "\u00e9 wo")
+    assert merges == Result(0, "\\xc3|\\xa9\n\n |w|o\n w|o\n wo\n\n", "")
+    assert "--merges is for plain text" in call("tokenize", "-m", chat_model, "--merges", "--ids", "a").error(2)
+
+
 def test_info_tells_what_was_built() -> None:
     lines = dict(re.split(r"  +", line, maxsplit=1) for line in pyllama3("info").stdout.splitlines())
     information = json.loads(call("info", "--json").stdout)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import base64
-import os
-import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from gguf_files import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_texts import MIXED, SNIPPETS, varied_texts
 from tokenizers import Regex, models, pre_tokenizers
 
 from pyllama3.errors import TokenizerError
@@ -39,11 +38,6 @@ LLAMA3_PATTERN = (
 )
 
 SPECIAL_NAMES = (*LLAMA3_SPECIAL, *CHATML_SPECIAL, "<|eom_id|>", "<filename>")
-
-WHITESPACE = " \t\n\r\x0b\x0c\x1c\x1f\x85\xa0\u180e\u2000\u200b\u2028\u3000\ufeff"
-MIXED = WHITESPACE + "   1234٣½Ⅷ'stremvldSTREMVLD.,!?-_/aAbzé漢字かな한글😀👩‍💻\u0301İß\u017fK<|>ใ"
-
-SNIPPETS = ["hello", "he", " wo", "rld", "  ", "\n\n", "'S", "'s", "!!", "0", "0000", " 0", "  0", "か"]
 
 texts = (
     st.text()
@@ -75,21 +69,6 @@ def assert_equal_ids(ours: Tokenizer, theirs: tokenizers.Tokenizer, cases: Itera
 
 def pairs(merges: Sequence[str]) -> list[tuple[str, str]]:
     return [(left, right) for left, right in (merge.split(" ") for merge in merges)]
-
-
-def varied_texts(tokenizer: Tokenizer, count: int) -> Iterator[str]:
-    """Texts by a seeded generator: of whole tokens, of parts of tokens, of odd characters, of letters, of code."""
-    rng = random.Random(1)
-    words = [tokenizer.token_bytes(id).decode("utf-8", "ignore") for id in range(tokenizer.vocab_size)]
-    words = [word for id, word in enumerate(words) if word and not tokenizer.is_special(id)]
-    for _ in range(count):
-        yield "".join(rng.choices(words, k=rng.randint(2, 60)))
-        yield "".join(rng.choices(MIXED, k=rng.randint(1, 30)))
-        yield "".join(rng.choices("abcdefghijklmnopqrstuvwxyz ", k=150))
-        cut = [(word, rng.randint(0, len(word))) for word in rng.choices(words, k=40)]
-        yield " ".join(left[:i] + right[j:] for (left, i), (right, j) in zip(cut[::2], cut[1::2], strict=True))
-    for module in (random, os, base64):
-        yield Path(str(module.__file__)).read_text()
 
 
 def every_character(step: int) -> Iterator[str]:
