@@ -348,7 +348,7 @@ def test_tokenize(chat_model: Path) -> None:
 
 def test_tokenize_shows_how_bytes_merge(chat_model: Path) -> None:
     merges = call("tokenize", "-m", chat_model, "--merges", "\u00e9 wo")
-    assert merges == Result(0, "\\xc3|\\xa9\n\n |w|o\n w|o\n wo\n\n", "")
+    assert merges == Result(0, "\\xc3|\\xa9\né\n\n |w|o\n w|o\n\n", "")
     assert "--merges is for plain text" in call("tokenize", "-m", chat_model, "--merges", "--ids", "a").error(2)
 
 
