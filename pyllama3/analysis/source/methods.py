@@ -21,6 +21,8 @@ _METHOD = re.compile(r"^\t(?:public |internal |static )*[\w\[\]!?]+ (\w+)!?\((?!
 class Method:
     """A method of the engine."""
 
+    file: str
+    """Name of the source file."""
     cls: str
     name: str
     doc: str
@@ -48,7 +50,7 @@ def read_methods(folder: Path | None = None) -> list[Method]:
     paths = sorted(folder.glob("*.fu"))
     if not paths:
         raise PyLlama3Error(f"{folder}: there are no Fusion sources")
-    return [method for path in paths for method in _parse(path.read_text(encoding="utf-8").splitlines())]
+    return [method for path in paths for method in _parse(path.name, path.read_text(encoding="utf-8").splitlines())]
 
 
 def find_method(methods: Sequence[Method], name: str) -> Method:
@@ -100,7 +102,7 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def _parse(lines: list[str]) -> Iterator[Method]:
+def _parse(file: str, lines: list[str]) -> Iterator[Method]:
     """Yield the methods, which are indented by one tab; native blocks with functions come before the classes."""
     cls, end = "", 0
     for n, line in enumerate(lines):
@@ -114,7 +116,7 @@ def _parse(lines: list[str]) -> Iterator[Method]:
             doc = lines[first].removeprefix("\t/// ") if first < n else ""
             text = "\n".join(line.removeprefix("\t") for line in lines[first:end])
             if found[1] != cls:  # constructors have other names in each language
-                yield Method(cls=cls, name=found[1], doc=doc, fusion=text)
+                yield Method(file=file, cls=cls, name=found[1], doc=doc, fusion=text)
 
 
 def _ends_method(lines: list[str], first: int, line: int) -> bool:
