@@ -64,6 +64,7 @@ def measure(weights: Weights) -> Numbers:
         },
         "tokens": [{"id": id, "text": tokenizer.token_name(id)} for id in ids],
         "merges": _merges(weights, " capital"),
+        "france": ["|".join(parts) for parts in _merges(weights, " France")],
         "embedding": record["token_embd"][:, :SHOWN],
         "embedding_lengths": np.linalg.norm(record["token_embd"], axis=1),
         "stream": stream[-1, :SHOWN],
