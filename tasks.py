@@ -82,6 +82,18 @@ def witness(_: Context) -> None:
 
 
 @task
+def tour(_: Context) -> None:
+    """Make docs/tour.md and its pictures again, from src/, the numpy reference and SmolLM2."""
+    from tools.tour import TourError
+    from tools.tour.page import remake
+
+    try:
+        remake(print)
+    except TourError as error:
+        raise Exit(f"tour: {error}", code=1) from error
+
+
+@task
 def clean(_: Context) -> None:
     """Remove what the build, the tests and the linters left behind."""
     for name in ("build", "dist", "pyllama3.egg-info", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"):

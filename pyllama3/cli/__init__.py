@@ -16,7 +16,7 @@ from ..errors import PyLlama3Error
 
 _COMMANDS = (
     *("run", "chat", "batch", "tokenize", "pull", "inspect", "convert", "bench"),
-    *("explain", "compare", "perplexity", "source"),
+    *("explain", "compare", "perplexity", "source", "tour"),
     "info",
 )
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from pyllama3.errors import StoreError
 from pyllama3.files import replacing
+from pyllama3.store.find import find_model
+from pyllama3.weights import load_weights
 
 from . import TourError
-from .numbers import ANSWER, HEAD, LAYER, PROMPT, Numbers
+from .numbers import ANSWER, HEAD, LAYER, PROMPT, Numbers, measure
 from .pictures import draw_all
 from .quotes import Sources, quote_numpy
 
@@ -42,6 +45,23 @@ class Tour:
 
     files: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+
+
+def remake(say: Callable[[str], None]) -> None:
+    """Make the tour again, with the numbers of the last time where the model cannot be had; say what has changed.
+
+    Raises:
+        TourError: as `make`.
+    """
+    try:
+        numbers = measure(load_weights(find_model("smollm2")))
+    except StoreError as error:
+        say(f"the numbers stay as they are, since SmolLM2 cannot be had: {error}")
+        numbers = read_numbers()
+    tour = make(numbers)
+    tour.files[str(NUMBERS.relative_to(ROOT))] = _as_json(numbers)
+    for path in write(tour):
+        say(path)
 
 
 def read_numbers() -> Numbers:
@@ -106,6 +126,12 @@ def write(tour: Tour) -> list[str]:
             picture.unlink()
             changed.append(path)
     return changed
+
+
+def _as_json(numbers: Numbers) -> str:
+    """Return JSON with a line for each name."""
+    lines = (f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in numbers.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _read(path: Path) -> str | None:

@@ -100,19 +100,20 @@ def _plain(lines: list[str]) -> list[str]:
 
 
 def _cut(name: str, lines: list[str], parts: tuple[Part, ...]) -> str:
-    """Return parts of the lines with "..." between those that are not neighbours, as far to the left as possible."""
+    """Return parts of the lines, each moved to the left, with "..." between those that are not neighbours."""
     if not parts:
         return dedent("\n".join(lines))
-    wanted: list[int] = []
+    runs: list[list[str]] = []
+    last = -1
     for part in parts:
-        first, last = (part, part) if isinstance(part, str) else part
-        begin = _find(name, lines, first, wanted[-1] + 1 if wanted else 0)
-        end = begin if first == last else _find(name, lines, last, begin)
-        if wanted and begin > wanted[-1] + 1:
-            wanted.append(-1)
-        wanted += range(begin, end + 1)
-    quoted = dedent("\n".join(lines[n] for n in wanted if n >= 0)).splitlines()
-    return "\n".join("..." if n < 0 else quoted.pop(0) for n in wanted)
+        begin_text, end_text = (part, part) if isinstance(part, str) else part
+        begin = _find(name, lines, begin_text, last + 1)
+        end = begin if begin_text == end_text else _find(name, lines, end_text, begin)
+        if begin > last + 1 or not runs:
+            runs.append([])
+        runs[-1] += lines[begin : end + 1]
+        last = end
+    return "\n...\n".join(dedent("\n".join(run)) for run in runs)
 
 
 def _find(name: str, lines: list[str], text: str, begin: int) -> int:
