@@ -17,10 +17,9 @@ from tools.build_engine import ARTEFACTS, MANIFEST, BuildError
 from tools.build_engine import build as build_engine
 
 
-class BuildEngine(Command):
-    """Put the engine for the host into the package; a step of `build`, by setuptools' SubCommand protocol."""
+class PackageStep(Command):
+    """A step of `build` that puts files into the package, by setuptools' SubCommand protocol."""
 
-    description = "transpile and compile the engine"
     user_options: ClassVar[list[tuple[str, str, str]]] = []
 
     def initialize_options(self) -> None:
@@ -33,9 +32,24 @@ class BuildEngine(Command):
         self.set_undefined_options("build_py", ("build_lib", "build_lib"))
 
     @property
+    def package(self) -> Path:
+        """The package that is being built."""
+        return Path(str(self.build_lib), "pyllama3")
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """Return nothing: editable installs have no copies of files of the checkout."""
+        return {}
+
+
+class BuildEngine(PackageStep):
+    """Put the engine for the host into the package."""
+
+    description = "transpile and compile the engine"
+
+    @property
     def out(self) -> Path:
         """Directory of the engine inside the package."""
-        return Path(str(self.build_lib), "pyllama3", "_engine")
+        return self.package / "_engine"
 
     def run(self) -> None:
         """Build, except for editable installs, which use what `invoke build` leaves in build/."""
@@ -59,9 +73,29 @@ class BuildEngine(Command):
         sources = [Path(source).name for source in self.get_source_files()]
         return [str(self.out / name) for name in (*ARTEFACTS, MANIFEST, *sources)]
 
-    def get_output_mapping(self) -> dict[str, str]:
-        """Return nothing: no output is a copy of a file of the checkout."""
-        return {}
+
+class CopyTour(PackageStep):
+    """Put the tour into the package, for `pyllama3 tour`."""
+
+    description = "copy the tour and its pictures"
+
+    def run(self) -> None:
+        """Copy, except for editable installs, which read docs/ itself."""
+        if self.editable_mode:
+            return
+        for source, copy in zip(self.get_source_files(), self.get_outputs(), strict=True):
+            self.mkpath(str(Path(copy).parent))
+            self.copy_file(source, copy)
+
+    def get_source_files(self) -> list[str]:
+        """Return the inputs, which belong into the sdist."""
+        return ["docs/tour.md", *map(str, sorted(Path("docs/tour").glob("*.svg")))]
+
+    def get_outputs(self) -> list[str]:
+        """Return the files that `run` writes."""
+        if self.editable_mode:
+            return []
+        return [str(self.package / "_docs" / Path(source).relative_to("docs")) for source in self.get_source_files()]
 
 
 class EngineDistribution(Distribution):
@@ -80,9 +114,9 @@ class EngineWheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
-build.sub_commands.append(("build_engine", None))
+build.sub_commands += [("build_engine", None), ("copy_tour", None)]
 setup(
     distclass=EngineDistribution,
-    cmdclass={"build_engine": BuildEngine, "bdist_wheel": EngineWheel},
+    cmdclass={"build_engine": BuildEngine, "copy_tour": CopyTour, "bdist_wheel": EngineWheel},
     options={"build": {"build_base": "build/package"}},  # build/ itself is where `invoke build` puts the engine
 )

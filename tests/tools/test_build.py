@@ -313,6 +313,7 @@ def test_wheel_holds_the_engine_and_works_elsewhere(tmp_path: Path) -> None:
     files = ("llama3.py", "llama3_plain.py", "llama3.h", LIBRARY, "manifest.json", "kernels.fu")
     assert {f"pyllama3/_engine/{name}" for name in files} < names
     assert {"pyllama3/py.typed", "pyllama3/analysis/pages/explain.html", "pyfut/__main__.py"} < names
+    assert {"pyllama3/_docs/tour.md", "pyllama3/_docs/tour/road.svg"} < names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pyllama3", "pyfut"}
 
     site = tmp_path / "site"

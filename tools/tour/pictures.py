@@ -41,7 +41,7 @@ def road(n: Numbers) -> Picture:
     p.text(754, 164, f"x {c['layers']} layers", "strong", anchor="end")
     p.path([(40, 236), (752, 236)], "hotline", width=2.5)
     stop(62, 170, 110, "3", "RMSNorm", "one length")
-    stop(174, 170, 98, "4", "Q, K, V", f"{c['heads']}+{c['kv_heads']}+{c['kv_heads']} heads")
+    stop(178, 170, 94, "4", "Q, K, V", f"{c['heads']}+{c['kv_heads']}+{c['kv_heads']} heads")
     stop(278, 170, 84, "5", "RoPE", "positions")
     stop(368, 170, 108, "6", "Attention", f"{n['probabilities'][-1][3]:.0%} France")
     stop(524, 170, 110, "3", "RMSNorm", "one length")
@@ -127,7 +127,7 @@ def layers(n: Numbers) -> Picture:
     p.text(x - 16, y - 2, f"layer {LAYER}: head {HEAD} has", "small strong", anchor="end")
     p.text(x - 16, y + 13, "read “ France”", "small strong", anchor="end")
     x, y = points[-1]
-    p.text(x - 14, y + 5, f"rank 1, {states[-1]['p'][0]:.0%}", "small strong", anchor="end")
+    p.text(x - 4, y - 10, f"rank 1, {states[-1]['p'][0]:.0%}", "small strong", anchor="end")
     return p
 
 
