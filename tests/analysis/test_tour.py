@@ -32,11 +32,10 @@ from tools.build_engine import find_pyfut
 from tools.tour import TourError
 from tools.tour.numbers import measure
 from tools.tour.page import ROOT as TOUR_ROOT
-from tools.tour.page import Fault, Tour, make, read_numbers, write
+from tools.tour.page import Tour, make, read_numbers, write
 from tools.tour.quotes import Sources, quote_numpy
 
 PAGE = ROOT / "docs" / "tour.md"
-FAULTS = make(read_numbers()).faults
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +61,6 @@ def test_numbers_are_up_to_date(smollm2: Weights) -> None:
     check_committed(make(numbers))
 
 
-def test_the_exact_engine_has_these_numbers(smollm2: Weights) -> None:
-    engine, numbers = built_engine("c"), read_numbers()
-    model = EngineModel(engine, smollm2, threads=1, exact=True)
-    ids = [token["id"] for token in numbers["tokens"]]
-    comparison = compare([ReferenceSubject("reference", smollm2), EngineSubject("c", smollm2, model)], ids)
-    assert comparison.agrees, as_table(comparison)
-
-
 # what a reader does
 
 
@@ -87,7 +78,7 @@ def test_the_session(smollm2: Weights) -> None:
 
 
 def test_the_commands(smollm2: Weights) -> None:
-    """Those of ours; what they print is compared where the page shows it."""
+    """Those of ours; what they print is compared where the page shows it; otherwise its exit code tells."""
     built_engine("c")
     shown = 0
     for command, expected in re.findall(r"^\$ (pyllama3 .*)\n((?:(?!\$ ).*\n)*)", "".join(blocks("console")), re.M):
@@ -105,8 +96,11 @@ def test_the_commands(smollm2: Weights) -> None:
     assert shown >= 5
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.blamed)
-def test_what_readers_break_is_found(fault: Fault, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["rope", "mask", "swiglu"])
+def test_what_readers_break_is_found(name: str, tmp_path: Path) -> None:
+    faults = {fault.blamed: fault for fault in make(read_numbers()).faults}
+    assert len(faults) == 3
+    fault = faults[name]
     sources = tmp_path / "src"
     shutil.copytree(ROOT / "src", sources)
     text = (sources / fault.file).read_text(encoding="utf-8")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import ChainMap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -147,7 +148,7 @@ def _without_head(model: ReferenceModel, streams: Array, watched: int) -> Number
     name, width = f"blk.{LAYER}.attn_output.weight", model.config.head_dim
     output = model.tensors[name].copy()
     output[:, HEAD * width : (HEAD + 1) * width] = 0
-    broken = ReferenceModel(model.config, {**model.tensors, name: output})
+    broken = ReferenceModel(model.config, ChainMap({name: output}, cast(dict[str, Array], model.tensors)))
     cache = broken.cache()
     for layer in range(LAYER, model.config.layers):
         streams = broken.layer(layer, streams, cache)
