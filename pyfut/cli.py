@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyfut import __version__
-from pyfut.ast import Program
+from pyfut.c.generator import CGenerator
+from pyfut.checks.analyzer import analyze
 from pyfut.errors import Diagnostics, Position
-from pyfut.generate_c import CGenerator
-from pyfut.generate_python import PythonGenerator
-from pyfut.parser import Parser
-from pyfut.semantics import Analyzer
+from pyfut.python.generator import PythonGenerator
+from pyfut.syntax.ast import Program
+from pyfut.syntax.parser import parse
 
 USAGE = """\
 Usage: python -m pyfut [OPTIONS] -o FILE INPUT.fu
@@ -124,9 +124,9 @@ def read_program(options: Options, diagnostics: Diagnostics) -> Program:
             except OSError as error:
                 diagnostics.error(Position(path, 0), error.strerror or "Cannot be read")
                 continue
-            Parser(path, text.replace("\r\n", "\n"), symbols, diagnostics, program, emitted).parse()
+            parse(path, text.replace("\r\n", "\n"), symbols, diagnostics, program, emitted)
     if not diagnostics.errors:
-        Analyzer(program, diagnostics).analyze()
+        analyze(program, diagnostics)
     return program
 
 
@@ -136,12 +136,12 @@ def generate(options: Options, program: Program, diagnostics: Diagnostics) -> di
     for output in options.outputs:
         language = options.language or output.rpartition(".")[2]
         if language == "py":
-            files[output] = PythonGenerator(program, diagnostics, options.prefix).generate()
-            continue
-        header = f"{os.path.splitext(output)[0]}.h"
-        generator = CGenerator(program, diagnostics, options.prefix)
-        files[output] = generator.generate(os.path.basename(header))
-        files[header] = generator.header()
+            files[output] = PythonGenerator(program, diagnostics).generate()
+        else:
+            header = f"{os.path.splitext(output)[0]}.h"
+            generator = CGenerator(program, diagnostics, options.prefix)
+            files[output] = generator.source(os.path.basename(header))
+            files[header] = generator.header()
     return files
 
 

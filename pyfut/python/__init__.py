@@ -1,0 +1,1 @@
+"""The Python target: a checked program to one Python module."""
