@@ -10,7 +10,7 @@ from pyfut.c.kit import Kit
 from pyfut.c.types import NARROW
 from pyfut.checks.types import DOUBLE, FLOAT, STRING_STORAGE, ClassType, Type, is_dynamic
 from pyfut.syntax import ast
-from pyfut.syntax.walk import has_side_effects
+from pyfut.syntax.walk import has_side_effects, without_fields
 
 
 class Assignments:
@@ -102,7 +102,7 @@ class Assignments:
     def initialized(self, new: ast.New) -> str:
         """Return a variable for a new object, after writing the values of its fields."""
         expressions = self.expressions
-        name = expressions.temporaries.hoist(new, "object initializer", new.type, expressions.raw(new))
+        name = expressions.temporaries.hoist(new, "object initializer", new.type, expressions.raw(without_fields(new)))
         self.field_values(f"{name}->", new)
         return name
 

@@ -10,6 +10,7 @@ from pyfut.c.structures import Structures
 from pyfut.checks.types import STRING_STORAGE, ArrayType, Kind, is_dynamic, is_storage
 from pyfut.syntax import ast
 from pyfut.syntax.flow import statements_of
+from pyfut.syntax.walk import without_fields
 
 
 class Constructors:
@@ -62,7 +63,7 @@ class Constructors:
             self.lifetimes.construct(target, type_)
             self.assignments.field_values(f"{target}.", init)
         elif is_dynamic(type_):
-            value = self.needs.null() if init is None else self.ownership.owned(init, type_)
+            value = self.needs.null() if init is None else self.ownership.owned(without_fields(init), type_)
             self.output.line(f"{target} = {value};")
             self.assignments.field_values(f"{target}->", init)
         elif type_ == STRING_STORAGE:

@@ -88,6 +88,8 @@ class Expressions:
                 return self.operators.binary(expr)
             case ast.Select():
                 return self.conversions.select(expr, expr.type)
+            case ast.New(fields=[_, *_]):
+                return self.place.refuse(expr, "object initializer in this place"), POSTFIX
             case ast.New():
                 return self._new(expr), UNARY
             case ast.Is():

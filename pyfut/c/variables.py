@@ -20,6 +20,7 @@ from pyfut.checks.types import (
     is_storage,
 )
 from pyfut.syntax import ast
+from pyfut.syntax.walk import without_fields
 
 
 class Variables:
@@ -45,7 +46,7 @@ class Variables:
         if is_storage(type_):
             self._define_storage(var, declaration)
         elif is_dynamic(type_):
-            value = self.needs.null() if init is None else self.ownership.owned(init, type_)
+            value = self.needs.null() if init is None else self.ownership.owned(without_fields(init), type_)
             self.output.line(f"{declaration} = {value};")
             self.cleanups.add(f"{self.needs.helper('FuShared_Release')}({name});")
             self.assignments.field_values(f"{name}->", init)

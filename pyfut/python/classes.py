@@ -14,6 +14,7 @@ from pyfut.python.statements import Statements
 from pyfut.python.types import Types
 from pyfut.python.values import Values
 from pyfut.syntax import ast
+from pyfut.syntax.walk import without_fields
 
 
 class Classes:
@@ -112,7 +113,7 @@ class Classes:
         if field.init is None or is_storage(field.type):
             self.output.line(f"{name} = {self.values.storage(field.type)}")
         else:
-            self.output.line(f"{name} = {self.expressions.coerce(field.init, field.type)}")
+            self.output.line(f"{name} = {self.expressions.coerce(without_fields(field.init), field.type)}")
         self.simple.field_values(name, field.init)
 
     def _method(self, method: ast.MethodDecl) -> None:

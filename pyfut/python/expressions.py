@@ -69,6 +69,8 @@ class Expressions:
                 return self.operators.binary(expr)
             case ast.Select():
                 return self.operators.select(expr)
+            case ast.New(fields=[_, *_]):
+                return self.module.refuse(expr, "object initializer in this place"), PRIMARY
             case ast.New():
                 return self._new(expr)
             case ast.Is():

@@ -9,6 +9,7 @@ from pyfut.python.names import Names
 from pyfut.python.types import Types
 from pyfut.python.values import Values
 from pyfut.syntax import ast
+from pyfut.syntax.walk import without_fields
 
 
 class SimpleStatements:
@@ -58,7 +59,7 @@ class SimpleStatements:
             source = source.source
         if expr.operator != "=":
             return [self.expressions.operators.compound(expr)]
-        value = self.expressions.coerce(source, targets[-1].type)
+        value = self.expressions.coerce(without_fields(source), targets[-1].type)
         names = [self.expressions.expr(target) for target in targets]
         lines = [" = ".join([*names, value])]
         if isinstance(source, ast.New):
@@ -73,7 +74,7 @@ class SimpleStatements:
             text = self.values.storage(var.type)
         elif init is not None:
             self.steps.plan(init)
-            text = self.expressions.coerce(init, var.type)
+            text = self.expressions.coerce(without_fields(init), var.type)
         else:
             return
         annotation = "" if name in self.annotated else f": {self.types.annotation(var.type)}"

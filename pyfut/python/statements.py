@@ -11,6 +11,7 @@ from pyfut.python.simple_statements import SimpleStatements
 from pyfut.python.values import Values
 from pyfut.syntax import ast
 from pyfut.syntax.flow import has_own_break, statements_of, without_final_break
+from pyfut.syntax.walk import without_fields
 
 
 class Statements:
@@ -131,7 +132,7 @@ class Statements:
             self.output.line("return")
             return
         self.expressions.steps.plan(stmt.expr)
-        text = self.expressions.coerce(stmt.expr, self.module.method.type)
+        text = self.expressions.coerce(without_fields(stmt.expr), self.module.method.type)
         before, after = self.expressions.steps.take()
         self.output.write(before)
         if not after and not (isinstance(stmt.expr, ast.New) and stmt.expr.fields):

@@ -83,6 +83,15 @@ def is_invariant(expr: ast.Expr, body: object) -> bool:
     return not steps(expr)
 
 
+def without_fields(expr: ast.Expr) -> ast.Expr:
+    """Return `new C { ... }` as `new C()`, for targets that assign the fields afterwards; others as they are."""
+    if not isinstance(expr, ast.New) or not expr.fields:
+        return expr
+    bare = ast.New(expr.position, expr.written, [])
+    bare.type = expr.type
+    return bare
+
+
 def root(expr: ast.Expr) -> object:
     """Return the variable or field at the bottom of `a.b[c].d`."""
     while isinstance(expr, (ast.Index, ast.Member)) and not (
