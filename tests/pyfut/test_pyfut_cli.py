@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from paths import ROOT
 
 from pyfut import __version__
 from pyfut.cli import main
@@ -41,7 +42,7 @@ def test_explicit_language(good, tmp_path):
 
 def test_as_a_module(good, tmp_path):
     command = [sys.executable, "-m", "pyfut", "-o", str(tmp_path / "x.py"), good]
-    subprocess.run(command, check=True)
+    subprocess.run(command, cwd=ROOT, check=True)
     assert names(tmp_path) == ["good.fu", "x.py"]
 
 

@@ -294,17 +294,28 @@ def test_no_sources_is_an_error(tmp_path: Path) -> None:
 
 
 @needs_cc
-def test_wheel_holds_the_engine_and_works_elsewhere(tmp_path: Path) -> None:
+def test_wheel_made_of_the_sdist_holds_the_engine_and_works_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FUT", raising=False)  # the sdist brings its compiler
     checkout = tmp_path / "checkout"
     shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__"))
     for path in (checkout / "src").glob("*.fu"):
         path.unlink()
     (checkout / "src" / "kernels.fu").write_text(SOURCE)
 
-    def pip(*arguments: str) -> None:
-        subprocess.run([sys.executable, "-m", "pip", *arguments], cwd=checkout, check=True, capture_output=True)
+    def python(*arguments: str, cwd: Path) -> None:
+        subprocess.run([sys.executable, *arguments], cwd=cwd, check=True, capture_output=True)
 
-    pip("wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", str(tmp_path), ".")
+    python("-c", f"from setuptools.build_meta import build_sdist; build_sdist({str(tmp_path)!r})", cwd=checkout)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    python("-m", "tarfile", "-e", str(sdist), str(tmp_path / "unpacked"), cwd=tmp_path)
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    compiler = [path.relative_to(ROOT) for path in (ROOT / "pyfut").rglob("*.py")]
+    assert [path for path in compiler if not (unpacked / path).is_file()] == []
+
+    options = ("--no-build-isolation", "--no-deps", "--no-index")
+    python("-m", "pip", "wheel", *options, "-w", str(tmp_path), ".", cwd=unpacked)
     (wheel,) = tmp_path.glob("*.whl")
     assert "-py3-none-" in wheel.name
     assert not wheel.name.endswith("-any.whl")
@@ -312,12 +323,12 @@ def test_wheel_holds_the_engine_and_works_elsewhere(tmp_path: Path) -> None:
         names = set(archive.namelist())
     files = ("llama3.py", "llama3_plain.py", "llama3.h", LIBRARY, "manifest.json", "kernels.fu")
     assert {f"pyllama3/_engine/{name}" for name in files} < names
-    assert {"pyllama3/py.typed", "pyllama3/analysis/pages/explain.html", "pyfut/__main__.py"} < names
+    assert {"pyllama3/py.typed", "pyllama3/analysis/pages/explain.html"} < names
     assert {"pyllama3/_docs/tour.md", "pyllama3/_docs/tour/road.svg"} < names
-    assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pyllama3", "pyfut"}
+    assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pyllama3"}
 
     site = tmp_path / "site"
-    pip("install", "--no-deps", "--no-index", "--target", str(site), str(wheel))
+    python("-m", "pip", "install", "--no-deps", "--no-index", "--target", str(site), str(wheel), cwd=tmp_path)
     engine = site / "pyllama3" / "_engine"
     assert "-march=native" not in (engine / build_engine.MANIFEST).read_text()
     assert ctypes.CDLL(str(engine / LIBRARY)).Kernels_Symbols() in (2, 6)
