@@ -176,23 +176,20 @@ class Operators:
 
     @staticmethod
     def _comparable(left: Type, right: Type) -> bool:
-        if is_numeric(left) and is_numeric(right):
-            return True
         if NULL in (left, right):
             other = right if left == NULL else left
             return other == NULL or is_reference(other) or (isinstance(other, StringType) and not other.storage)
-        if isinstance(left, StringType) and isinstance(right, StringType):
-            return True
-        if isinstance(left, ClassType) and isinstance(right, ClassType):
-            if is_storage(left) and is_storage(right):
-                return False
-            dynamic = Kind.DYNAMIC in (left.kind, right.kind)
-            if dynamic and (is_storage(left) or is_storage(right)):
-                return False
-            return left.decl.derives_from(right.decl) or right.decl.derives_from(left.decl)
-        if isinstance(left, ArrayType) and isinstance(right, ArrayType):
-            return left.element == right.element and not (is_storage(left) and is_storage(right))
-        return (left == right and left in (BOOL,)) or (isinstance(left, EnumType) and left == right)
+        storages = is_storage(left) + is_storage(right)
+        match left, right:
+            case (Integer() | Floating(), Integer() | Floating()) | (StringType(), StringType()):
+                return True
+            case ClassType(), ClassType():
+                if storages == 2 or (storages and Kind.DYNAMIC in (left.kind, right.kind)):
+                    return False
+                return left.decl.derives_from(right.decl) or right.decl.derives_from(left.decl)
+            case ArrayType(), ArrayType():
+                return left.element == right.element and storages < 2
+        return left == right and (left == BOOL or isinstance(left, EnumType))
 
     def select(self, expr: ast.Select) -> Type:
         """Check `?:`."""
@@ -202,29 +199,31 @@ class Operators:
             return ERROR
         if isinstance(expr.condition.value, bool):
             expr.value = expr.on_true.value if expr.condition.value else expr.on_false.value
-        if is_numeric(on_true) and is_numeric(on_false):
-            return on_true if on_true == on_false else promote(on_true, on_false)
-        if on_true == NULL or on_false == NULL:
+        common = self._common(expr)
+        if common is None:
+            names = [self.conversions.describe(value) for value in (expr.on_true, expr.on_false)]
+            return self.context.error(expr.position, f"Incompatible types: '{names[0]}' and '{names[1]}'")
+        return common
+
+    def _common(self, expr: ast.Select) -> Type | None:
+        """Return the type of `?:`, None if its values have none in common."""
+        on_true, on_false = expr.on_true.type, expr.on_false.type
+        if NULL in (on_true, on_false):
             other = on_false if on_true == NULL else on_true
-            if isinstance(other, (StringType, ClassType, ArrayType)):
-                return other
-        true_kind, false_kind = self.conversions.effective(expr.on_true), self.conversions.effective(expr.on_false)
-        if isinstance(on_true, StringType) and isinstance(on_false, StringType):
-            return on_true if on_true == on_false else STRING
-        if isinstance(true_kind, ClassType) and isinstance(false_kind, ClassType):
-            common: ast.ClassDecl | None = true_kind.decl
-            while common is not None and not false_kind.decl.derives_from(common):
-                common = common.base
-            if common is not None:
-                return ClassType(common, self.conversions.weaker(true_kind.kind, false_kind.kind))
-        if isinstance(true_kind, ArrayType) and isinstance(false_kind, ArrayType):
-            kind = self.conversions.weaker(true_kind.kind, false_kind.kind)
-            if true_kind.element == false_kind.element:
-                return with_kind(true_kind, kind)
-        if on_true == on_false:
-            return on_true
-        true_text, false_text = self.conversions.describe(expr.on_true), self.conversions.describe(expr.on_false)
-        return self.context.error(expr.position, f"Incompatible types: '{true_text}' and '{false_text}'")
+            return other if other == NULL or isinstance(other, (StringType, ClassType, ArrayType)) else None
+        match self.conversions.effective(expr.on_true), self.conversions.effective(expr.on_false):
+            case (Integer() | Floating()) as left, (Integer() | Floating()) as right if left != right:
+                return promote(left, right)
+            case StringType(), StringType() if on_true != on_false:
+                return STRING
+            case ClassType() as left, ClassType() as right:
+                decl: ast.ClassDecl | None = left.decl
+                while decl is not None and not right.decl.derives_from(decl):
+                    decl = decl.base
+                return None if decl is None else ClassType(decl, self.conversions.weaker(left.kind, right.kind))
+            case ArrayType() as left, ArrayType() as right if left.element == right.element:
+                return with_kind(left, self.conversions.weaker(left.kind, right.kind))
+        return on_true if on_true == on_false else None
 
     def assign(self, expr: ast.Assign) -> Type:
         """Check an assignment."""
