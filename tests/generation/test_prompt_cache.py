@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,8 @@ from tiny_models import random_tensors, tiny_config, write_gguf
 from pyllama3 import Llama
 from pyllama3.backends import Engine
 from pyllama3.cli import cli
-from pyllama3.errors import PromptCacheError
-from pyllama3.generation.prompt_cache import load_prompt, save_prompt
+from pyllama3.errors import OptionError, PromptCacheError
+from pyllama3.generation.prompt_cache import MAGIC, load_prompt, save_prompt
 from pyllama3.runtime.model import CACHE_TYPES, EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.weights import load_weights
@@ -92,24 +95,74 @@ def test_damaged_files_are_refused(path: Path, tmp_path: Path) -> None:
     session.feed(PROMPT)
     save_prompt(cache, session, len(PROMPT))
     data = cache.read_bytes()
+    flips = [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in (18, 34, 50, 150, len(data) - 1)]
     for damaged, message in (
+        *((flipped, "damaged: its") for flipped in flips),
         (data[:-1], "damaged: its"),
-        (data[:-1] + bytes([data[-1] ^ 1]), "damaged: its"),
         (data + b"x", "damaged: its"),
-        (data[:40], "the header is damaged"),
-        (data.replace(b'"ids"', b'"IDS"'), "the header is damaged"),
-        (b"GGUF", "a prompt cache starts with"),
-        (b"", "a prompt cache starts with"),
+        (data[:40], "damaged: its"),
+        (data.replace(b'"ids":[5,', b'"ids":[6,'), "damaged: its"),
+        (data.replace(b'"precision":"f16"', b'"precision":"f32"'), "damaged: its"),
+        (data.replace(b"PROMPT 2", b"PROMPT 1"), "starts with .*PROMPT 1.*; a prompt cache of this version starts"),
+        (b"GGUF", "a prompt cache of this version starts with"),
+        (b"", "a prompt cache of this version starts with"),
     ):
-        cache.write_bytes(damaged)
-        fresh = Llama.load(path).session()
-        with pytest.raises(PromptCacheError, match=message):
-            load_prompt(cache, fresh)
-        assert fresh.ids == ()
+        assert damaged != data
+        assert_refused(cache, damaged, path, message)
     with pytest.raises(PromptCacheError, match="No such file"):
         load_prompt(tmp_path / "none", session)
     with pytest.raises(PromptCacheError, match="cannot be written: No such file"):
         save_prompt(tmp_path / "no" / "folder", session, 1)
+
+
+def test_tokens_that_do_not_belong_to_the_arrays_are_refused(path: Path, tmp_path: Path) -> None:
+    """Even where the digest is right: other code may have written the file."""
+    cache = tmp_path / "cache"
+    session = Llama.load(path).session()
+    session.feed(PROMPT)
+    save_prompt(cache, session, len(PROMPT))
+    data = cache.read_bytes()
+    ids = json.dumps(PROMPT, separators=(",", ":")).encode()
+    fewer, shape = ids.replace(b"[5,", b"["), b"[2,1,2,1,19,16]"
+    assert data.count(ids) == data.count(shape) == 1
+    for old, new, message in (
+        (ids, fewer, r"the arrays of 18 tokens are \[.*; expected: \["),
+        (shape, b"[2,1,2,1,18,16]", r"the arrays of 19 tokens are \[.*; expected: \["),
+        (ids, ids.replace(b"[5,", b"[288,"), "token 288 is not in the vocabulary; allowed: 0 to 287"),
+        (ids, ids.replace(b"[5,", b"[true,"), "the header is not that of a prompt cache"),
+        (ids, b"[]", "there are no tokens"),
+        (b'"ids"', b'"IDS"', "the header is not that of a prompt cache"),
+        (b'{"model"', b'["model"', "the header is not that of a prompt cache"),
+    ):
+        assert_refused(cache, signed(data.replace(old, new)), path, message)
+    assert_refused(cache, signed(data[:-1]), path, r"19 tokens have \d+ bytes of arrays; expected: \d+$")
+
+
+def signed(data: bytes) -> bytes:
+    """Return a prompt cache whose length of the header and digest are right."""
+    start = len(MAGIC) + 16
+    header = re.split(rb"(?<=\]\})", data[start + 8 :], maxsplit=1)[0]
+    content = len(header).to_bytes(8, "little") + data[start + 8 :]
+    return MAGIC + hashlib.blake2b(content, digest_size=16).digest() + content
+
+
+def assert_refused(cache: Path, content: bytes, model: Path, message: str) -> None:
+    cache.write_bytes(content)
+    session = Llama.load(model).session()
+    session.feed([1, 2])
+    with pytest.raises(PromptCacheError, match=message) as caught:
+        load_prompt(cache, session)
+    assert "\n" not in str(caught.value)
+    assert session.ids == (1, 2)
+
+
+def test_no_more_than_the_session_holds_is_saved(path: Path, tmp_path: Path) -> None:
+    session = Llama.load(path).session()
+    session.feed(PROMPT)
+    for count in (0, len(PROMPT) + 1):
+        with pytest.raises(OptionError, match=f"^cannot save {count} tokens; the session holds 19$"):
+            save_prompt(tmp_path / "cache", session, count)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_failure_leaves_the_old_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
