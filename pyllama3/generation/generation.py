@@ -124,7 +124,7 @@ class Generation:
         """Sample from the logits (vocab_size,) after the last token, of which as many were guessed so far.
 
         Raises:
-            OptionError: the grammar of the constraint is too complex.
+            OptionError: the grammar of the constraint is too complex, or no token has a chance.
         """
         allowed = self._constraint.allowed() if self._constraint else None
         id = self._sampler.sample(logits, self.ids, allowed)

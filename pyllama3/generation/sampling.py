@@ -16,6 +16,8 @@ from ..errors import OptionError
 from ..tokenizer.tokenizer import Tokenizer
 
 _MAX_SEED = 2**63 - 1
+_LARGEST = 1e15
+"""Largest magnitude of what is added to logits, or what they are multiplied with: all of it leaves them finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +56,17 @@ class SamplerOptions:
             ("top_k", "0 or more", 0 <= self.top_k < 2**31),
             ("top_p", "more than 0, at most 1", 0 < self.top_p <= 1),
             ("min_p", "0 to 1", 0 <= self.min_p <= 1),
-            ("repeat_penalty", "more than 0", 0 < self.repeat_penalty < float("inf")),
+            ("repeat_penalty", f"{1 / _LARGEST:g} to {_LARGEST:g}", 1 / _LARGEST <= self.repeat_penalty <= _LARGEST),
             ("repeat_last_n", "0 or more", 0 <= self.repeat_last_n < 2**31),
-            ("presence_penalty", "a finite number", math.isfinite(self.presence_penalty)),
-            ("frequency_penalty", "a finite number", math.isfinite(self.frequency_penalty)),
+            ("presence_penalty", f"{-_LARGEST:g} to {_LARGEST:g}", abs(self.presence_penalty) <= _LARGEST),
+            ("frequency_penalty", f"{-_LARGEST:g} to {_LARGEST:g}", abs(self.frequency_penalty) <= _LARGEST),
             ("seed", f"0 to {_MAX_SEED}", self.seed is None or 0 <= self.seed <= _MAX_SEED),
         ):
             if not ok:
                 raise OptionError(f"{name} is {getattr(self, name)}; allowed: {allowed}")
         for token, bias in self.logit_bias.items():
-            if not bias < float("inf"):
-                raise OptionError(f"logit_bias of {token!r} is {bias}; allowed: a finite number or -inf")
+            if bias != -math.inf and not abs(bias) <= _LARGEST:
+                raise OptionError(f"logit_bias of {token!r} is {bias}; allowed: {-_LARGEST:g} to {_LARGEST:g}, or -inf")
 
 
 class TokenSampler:
@@ -113,11 +115,17 @@ class TokenSampler:
         """Choose a token by its logits (vocab_size,), which are left as they are, and the tokens so far.
 
         Tokens that are not `allowed` (vocab_size,) have no chance.
+
+        Raises:
+            OptionError: none has.
         """
         self.adjusted(logits, allowed)
         window = recent[-self._window :] if self._window else ()
         self._engine.numpy(self._recent, "int32")[: len(window)] = window
         id = int(self._native.sample(self._logits, self._recent, len(window)))
+        if id < 0:
+            causes = "logit_bias excludes" if allowed is None else "the grammar and logit_bias exclude"
+            raise OptionError(f"no token can come next: {causes} all {len(logits)}")
         self._counts[id] += 1
         return id
 

@@ -57,7 +57,7 @@ class Scheduler:
     def step(self) -> list[tuple[Generation, Piece | PyLlama3Error]]:
         """Run one forward pass and return the next piece of each generation whose prompt has been read.
 
-        An error, which a grammar can make in the middle of a text, comes instead of the last piece.
+        An error in the middle of a text, by its grammar or by damaged weights, comes instead of its last piece.
 
         Texts in the making go first, with a row each; prompts share what is left of the batch.
         """
@@ -87,6 +87,7 @@ class Scheduler:
             seconds = time.perf_counter() - slot.started
             generation.start(prompt_tokens=generation.prompt_length, prompt_seconds=seconds)
         try:
+            self._state.model.check_logits(logits)
             piece = generation.next(logits)
         except PyLlama3Error as error:
             self.remove(generation)

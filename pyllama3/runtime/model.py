@@ -107,6 +107,22 @@ class EngineModel:
         if is_multiplied:
             tensor.release()
 
+    def check_logits(self, logits: NDArray[np.float32]) -> None:
+        """Check that logits (..., vocab_size) which the model gave are numbers.
+
+        Raises:
+            WeightsError: some are not, so that no token can be chosen by them.
+        """
+        finite = np.isfinite(logits)
+        if not finite.all():
+            raise self.damage(
+                f"{finite.size - np.count_nonzero(finite)} of {finite.size} logits are not finite numbers"
+            )
+
+    def damage(self, found: str) -> WeightsError:
+        """Return the error for numbers that good weights do not lead to."""
+        return WeightsError(f"{self._weights.path}: {found}; the weights are damaged, or too large for this precision")
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Digest that tells models apart: of the hyper-parameters, and of both ends of each tensor."""

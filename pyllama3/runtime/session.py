@@ -60,6 +60,7 @@ class Session:
         Raises:
             ContextError: the tokens do not fit into the context; none of them was fed.
             OptionError: there are no tokens, or one is not in the vocabulary.
+            WeightsError: the logits are not finite numbers.
         """
         self.check(ids)
         state = self._state
@@ -73,6 +74,7 @@ class Session:
             wanted = rows if all_logits else int(start + rows == len(ids))
             state.logit_rows[:wanted] = np.arange(rows - wanted, rows)
             logits = state.forward(rows, wanted, steady=steady)
+            self.model.check_logits(logits)
             self._ids += map(int, chunk)
             if wanted:
                 results.append(logits.copy())

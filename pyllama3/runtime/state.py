@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,15 @@ class State:
         """Run a batch and return a view of the logits (logit_rows, vocab_size), valid until the next batch.
 
         With `steady` they are the same, to the last bit, as those of batches of one row.
+
+        Raises:
+            WeightsError: the engine has met a number that its language cannot convert.
         """
         self.core.get_input().set_steady(steady)
-        self.core.forward(rows, logit_rows)
+        try:
+            self.core.forward(rows, logit_rows)
+        except (ArithmeticError, struct.error) as error:  # generated Python only
+            raise self.model.damage(f"a number in the forward pass is not finite ({error})") from error
         if not self._has_large_pages and self._sequences == 1 and 2 * self.positions[rows - 1] >= self.context:
             self._enlarge_pages()
         vocab_size = self.model.config.vocab_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -224,6 +225,15 @@ def test_tokens_with_a_logit_of_minus_infinity_are_never_drawn(
     assert set(sample(engine, case, draws=100)) == ({1, 4} if temperature else {1})
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("logits", [[-INF] * 3, [INF, 0.0, INF], [float("nan")] * 3], ids=str)
+def test_without_a_largest_finite_logit_there_is_no_token(
+    engine: Engine, temperature: float, logits: list[float]
+) -> None:
+    assert sample(engine, Case(logits, temperature, top_k=2, top_p=0.9, min_p=0.1)) == [-1]
+    assert sample(engine, Case([-3.4e38, -INF, 3.4e38], temperature, top_k=1)) == [2]
+
+
 def test_a_vocabulary_of_one_token(engine: Engine) -> None:
     assert sample(engine, Case([-3.0], top_k=5, top_p=0.5, min_p=0.5), draws=3) == [0] * 3
 
@@ -278,6 +288,26 @@ def test_logits_are_left_as_they_are(engine: Engine) -> None:
     np.testing.assert_array_equal(logits, random_logits())
 
 
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_where_all_tokens_are_excluded_none_is_chosen(engine: Engine, temperature: float) -> None:
+    allowed = np.arange(300) < 2
+    bias = dict.fromkeys(range(2), -INF)
+    sampler = TokenSampler(engine, 300, SamplerOptions(temperature=temperature, repeat_penalty=1.5), bias)
+    assert sampler.sample(random_logits(), [5]) > 1
+    with pytest.raises(OptionError, match=r"^no token can come next: the grammar and logit_bias exclude all 300$"):
+        sampler.sample(random_logits(), [5], allowed)
+    sampler = TokenSampler(engine, 300, SamplerOptions(temperature=temperature), dict.fromkeys(range(300), -INF))
+    with pytest.raises(OptionError, match=r"^no token can come next: logit_bias excludes all 300$"):
+        sampler.sample(random_logits(), [])
+
+
+def test_the_largest_options_leave_logits_finite(engine: Engine) -> None:
+    options = SamplerOptions(repeat_penalty=1e-15, presence_penalty=-1e15, frequency_penalty=-1e15, temperature=0)
+    sampler = TokenSampler(engine, 300, options, {7: 1e15, 8: -1e15})
+    for _ in range(50):
+        assert sampler.sample(random_logits(), [7, 8]) == 7
+
+
 @pytest.mark.parametrize(("last_n", "expected"), [(0, 5), (1, 5), (2, 5), (3, 6), (4, 6), (64, 6)])
 def test_only_the_last_tokens_are_penalized(engine: Engine, last_n: int, expected: int) -> None:
     logits = np.array([0, 1, 2, 3, 4, 9, 8], np.float32)  # 5 is the best token, and the last but two
@@ -299,11 +329,14 @@ def test_only_the_last_tokens_are_penalized(engine: Engine, last_n: int, expecte
         ("min_p", 1.1),
         ("repeat_penalty", 0),
         ("repeat_penalty", INF),
+        ("repeat_penalty", 1e-38),
+        ("presence_penalty", -2e15),
+        ("frequency_penalty", float("nan")),
         ("repeat_last_n", -1),
         ("seed", -1),
         ("seed", 2**63),
     ],
 )
 def test_options_out_of_range_are_refused(option: str, value: float) -> None:
-    with pytest.raises(OptionError, match=f"^{option} is {value}; allowed: "):
+    with pytest.raises(OptionError, match=f"^{re.escape(f'{option} is {value}')}; allowed: "):
         SamplerOptions(**{option: value})  # type: ignore[arg-type]

@@ -90,6 +90,12 @@ def test_guesses_and_penalties_respect_the_grammar(path: Path) -> None:
     assert speak(llm, regex("(abcd){9}e"), frequency_penalty=3, lookup=4) == plain
 
 
+def test_a_grammar_of_which_biases_leave_nothing_is_an_error(path: Path) -> None:
+    llm = Llama.load(path)
+    with pytest.raises(OptionError, match=r"^no token can come next: the grammar and logit_bias exclude all 288$"):
+        speak(llm, regex("(ab)+"), logit_bias={"b": float("-inf")})
+
+
 def test_both_kinds_of_vocabulary() -> None:
     for tokenizer in (Tokenizer.from_gguf(vocabulary(("<|end_of_text|>",))), SENTENCE_PIECES):
         compiler = GrammarCompiler(tokenizer, tokenizer.vocab_size + 3)

@@ -128,7 +128,7 @@ def test_a_bias_forbids_or_forces_a_token_by_id_or_text(llm: Llama) -> None:
     [
         ({"hello world": 1}, "logit_bias of 'hello world': the text is 2 tokens, not one"),
         ({288: 1}, "logit_bias of 288: there is no such token; allowed: 0 to 287"),
-        ({1: float("nan")}, "logit_bias of 1 is nan; allowed: a finite number or -inf"),
+        ({1: float("nan")}, "logit_bias of 1 is nan; allowed: -1e+15 to 1e+15, or -inf"),
     ],
 )
 def test_biases_that_are_refused(llm: Llama, bias: dict[int | str, float], message: str) -> None:

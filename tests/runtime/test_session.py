@@ -56,6 +56,23 @@ def test_logits_outlive_the_next_feed(session: Session) -> None:
     np.testing.assert_array_equal(logits, copy)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_logits_that_are_no_numbers_are_an_error_that_names_the_model(
+    engine: Engine, tmp_path: Path, number: float
+) -> None:
+    config = tiny_config(layers=1)
+    tensors = random_tensors(config, 1)
+    tensors["token_embd.weight"][7] = number
+    model, _ = load_tiny(engine, tmp_path / "damaged.gguf", config, tensors)
+    session = Session(model, context=10)
+    session.feed([1, 2])
+    found = "(288 of 288 logits are not finite numbers|a number in the forward pass is not finite .*)"
+    message = rf"damaged\.gguf: {found}; the weights are damaged, or too large for this precision$"
+    with pytest.raises(WeightsError, match=message):
+        session.feed([7])
+    assert session.ids == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("ids", "error", "message"),
     [

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import engines
+import numpy as np
 import pexpect
 import pytest
 from paths import ROOT
@@ -155,6 +156,21 @@ def test_requests_that_are_refused(path: Path, tmp_path: Path, line: Any, messag
     before = target.read_bytes()
     assert run_batch(llm, source, target) == BatchCounts(total=3, skipped=3)
     assert target.read_bytes() == before
+
+
+def test_a_text_that_the_model_cannot_continue_leaves_the_others(tmp_path: Path) -> None:
+    config = tiny_config(context=128, layers=1)
+    tensors = random_tensors(config, 1)
+    tensors["token_embd.weight"][287] = np.nan
+    write_gguf(tmp_path / "m.gguf", config, tensors)
+    requests = [completion(number, temperature=0, max_tokens=4) for number in range(3)]
+    requests[1]["body"]["prompt"].append(287)
+    llm = Llama.load(tmp_path / "m.gguf")
+    counts = run_batch(llm, write_lines(tmp_path / "in.jsonl", requests), tmp_path / "out.jsonl")
+    assert counts == BatchCounts(total=3, answered=2, failed=1)
+    (refused,) = [a for a in read_lines(tmp_path / "out.jsonl") if a["response"]["status_code"] == 400]
+    assert refused["custom_id"] == "request 1"
+    assert "m.gguf: 288 of 288 logits are not finite" in refused["response"]["body"]["error"]["message"]
 
 
 def test_a_custom_id_counts_once(path: Path, tmp_path: Path) -> None:
