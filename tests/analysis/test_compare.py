@@ -29,12 +29,12 @@ from pyllama3.analysis.compare.comparison import Comparison, compare
 from pyllama3.analysis.compare.operations import eight_bits
 from pyllama3.analysis.compare.report import as_table, to_json
 from pyllama3.analysis.compare.subjects import EMBEDDING, HEAD, EngineSubject, ReferenceSubject, Stage
-from pyllama3.analysis.compare.tolerances import EXACT
+from pyllama3.analysis.compare.tolerances import EXACT, tolerance_of
 from pyllama3.analysis.metrics import agreement, difference
 from pyllama3.analysis.pages.compare import write_page
 from pyllama3.backends import Engine, engine_dir, library_name, load_engine, read_manifest
 from pyllama3.errors import BackendError, OptionError
-from pyllama3.runtime.model import EngineModel
+from pyllama3.runtime.model import CACHE_TYPES, CacheType, EngineModel
 from pyllama3.weights import TensorType, Weights, load_weights
 
 engine = engines.engine
@@ -65,6 +65,22 @@ def test_a_clean_build_is_within_tolerance(engine: Engine, tmp_path: Path, type:
     assert [operation.name for operation in found.operations] == ["embedding", *OPERATIONS * 2, "norm", "output"]
     assert comparison.agrees, as_table(comparison)
     assert "no operation leaves its tolerance" in as_table(comparison)
+
+
+@pytest.mark.parametrize("cache_type", CACHE_TYPES)
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_tolerance_follows_the_cache(engine: Engine, tmp_path: Path, cache_type: CacheType, exact: bool) -> None:
+    """Each type of cache is within its own tolerance, and not within that of a more exact one."""
+    weights = tiny_weights(tmp_path, GGMLQuantizationType.Q8_0)
+    model = EngineModel(engine, weights, threads=1, exact=exact, cache_type=cache_type)
+    assert (tolerance_of(model) == EXACT) == (cache_type == "f32" and not model.quantizes)
+    subjects = [ReferenceSubject("reference", weights), EngineSubject(engine.name, weights, model)]
+    comparison = compare(subjects, IDS, bisect=True)
+    assert comparison.agrees, as_table(comparison)
+    worst = max(stage.worst_nmse for stage in comparison.examinations[0].stages.values())
+    assert (worst > EXACT.stage) == (cache_type != "f32" or model.quantizes)
+    values = [operation for operation in comparison.examinations[0].operations if operation.name == "values"]
+    assert {operation.allowed for operation in values} == {1e-4 if cache_type == "int8" else 2e-12}
 
 
 OPERATIONS = [

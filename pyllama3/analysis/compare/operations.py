@@ -14,7 +14,7 @@ from ...runtime.state import State, allow_quantizing
 from ..metrics import Array, Difference, difference
 from ..reference import ReferenceModel, attention_scores, attention_values, rms_norm, silu, softmax, swiglu
 from .subjects import ATTENTION, EMBEDDING, FEED_FORWARD, HEAD, EngineSubject, Stage, Trace
-from .tolerances import Tolerance
+from .tolerances import Kind, Tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class _Step:
     tensor: str | None
     actual: Array
     expected: Array
-    is_product: bool = False
+    kind: Kind = "plain"
 
 
 def examine_layer(
@@ -114,14 +114,14 @@ def _product(
     if subject.model.quantizes:
         rounded = eight_bits(x) @ weight.T
         expected = np.where(np.abs(actual - rounded) < np.abs(actual - expected), rounded, expected)
-    return _Step(stage, name, tensor, actual, expected, is_product=True)
+    return _Step(stage, name, tensor, actual, expected, "product")
 
 
-def eight_bits(x: Array) -> Array:
-    """Return vectors (..., columns) whose blocks of 32 are rounded to steps of 1/127 of their largest magnitude."""
-    if x.shape[-1] % 32:
+def eight_bits(x: Array, size: int = 32) -> Array:
+    """Return vectors (..., columns) whose blocks of a size are rounded to steps of 1/127 of their largest magnitude."""
+    if x.shape[-1] % size:
         return x
-    blocks = x.reshape(*x.shape[:-1], -1, 32)
+    blocks = x.reshape(*x.shape[:-1], -1, size)
     step = np.abs(blocks).max(axis=-1, keepdims=True) / 127
     step[step == 0] = 1
     result: Array = (np.round(blocks / step) * step).reshape(x.shape)
@@ -136,7 +136,7 @@ def _join(passes: list[list[_Step]], tolerance: Tolerance | None) -> list[Operat
             name=steps[0].name,
             tensor=steps[0].tensor,
             difference=difference(_stack([step.actual for step in steps]), _stack([step.expected for step in steps])),
-            allowed=tolerance.of(is_product=steps[0].is_product) if tolerance else None,
+            allowed=tolerance.of(steps[0].kind) if tolerance else None,
         )
         for steps in zip(*passes, strict=True)
     ]
@@ -199,10 +199,11 @@ class _LayerProbe:
         scores, probabilities = self._attend(query, rows)
         expected = attention_scores(query, self._keys, positions)  # (T, H, P)
         future = np.isneginf(expected)
-        yield self._step(ATTENTION, "scores", None, np.where(future, 0, scores), np.where(future, 0, expected))
+        visible, expected = np.where(future, 0, scores), np.where(future, 0, expected)
+        yield self._step(ATTENTION, "scores", None, visible, expected, "cached")
         yield self._step(ATTENTION, "mask", None, (probabilities != 0).astype(float), (~future).astype(float))
         yield self._step(ATTENTION, "softmax", None, probabilities, softmax(np.where(future, -np.inf, scores)))
-        yield self._step(ATTENTION, "values", None, attention, attention_values(probabilities, self._values))
+        yield self._step(ATTENTION, "values", None, attention, attention_values(probabilities, self._values), "cached")
         flat = attention.reshape(count, -1)
         yield self._product(ATTENTION, "output projection", "attn_output", update, flat)
         yield self._step(ATTENTION, "residual", None, residual, x + update)
@@ -229,8 +230,10 @@ class _LayerProbe:
         yield self._product(FEED_FORWARD, "down", "ffn_down", update, hidden)
         yield self._step(FEED_FORWARD, "residual", None, residual, x + update)
 
-    def _step(self, stage: str, name: str, tensor: str | None, actual: Array, expected: Array) -> _Step:
-        return _Step(Stage(stage, self._layer), name, tensor and self._name(tensor), actual, expected)
+    def _step(
+        self, stage: str, name: str, tensor: str | None, actual: Array, expected: Array, kind: Kind = "plain"
+    ) -> _Step:
+        return _Step(Stage(stage, self._layer), name, tensor and self._name(tensor), actual, expected, kind)
 
     def _read(self, buffer: str, rows: int, *shape: int) -> Array:
         return read(self.state, buffer, rows, *shape)
@@ -239,8 +242,11 @@ class _LayerProbe:
         return f"blk.{self._layer}.{tensor}.weight"
 
     def _cached(self, x: Array) -> Array:
-        """Return what the cache keeps of keys or values."""
-        return x.astype(np.float16).astype(np.float64) if self._subject.model.cache_type == "f16" else x
+        """Return what the cache keeps of keys or values (T, K, Dh)."""
+        cache_type = self._subject.model.cache_type
+        if cache_type == "f16":
+            return x.astype(np.float16).astype(np.float64)
+        return eight_bits(x, x.shape[-1]) if cache_type == "int8" else x
 
     def _norm(self, x: Array, tensor: str) -> Array:
         """Return what the reference makes of the residual stream."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ...runtime.model import EngineModel
+
+Kind = Literal["plain", "product", "cached"]
+"""Kinds of operations: products with a matrix, those that read the cache, and all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,23 +17,30 @@ class Tolerance:
 
     stage: float
     """Of the residual stream or the logits, with the errors of all stages before."""
-    product: float
+    product: float = 5e-11
     """Of one product with a matrix, on equal inputs."""
-    operation: float
+    cached: float = 2e-12
+    """Of attention's scores and sums of values, on equal inputs."""
+    plain: float = 2e-12
     """Of any other operation on equal inputs."""
 
-    def of(self, *, is_product: bool) -> float:
+    def of(self, kind: Kind) -> float:
         """Return that of an operation."""
-        return self.product if is_product else self.operation
+        return {"plain": self.plain, "product": self.product, "cached": self.cached}[kind]
 
 
-EXACT = Tolerance(stage=1e-9, product=5e-11, operation=2e-12)
-HALF_CACHE = Tolerance(stage=1e-4, product=5e-11, operation=2e-12)
-EIGHT_BITS = Tolerance(stage=0.1, product=1e-3, operation=2e-12)
+EXACT = Tolerance(stage=1e-9)
+_ACTIVATIONS = Tolerance(stage=0.1, product=1e-3)
+"""Where products are of 8-bit activations."""
+_CACHES = {"f32": EXACT, "f16": Tolerance(stage=5e-4), "int8": Tolerance(stage=0.3, cached=1e-4)}
+"""By what keys and values are stored as."""
 
 
 def tolerance_of(model: EngineModel) -> Tolerance:
-    """Return the tolerance for how a model computes."""
-    if model.exact:
-        return EXACT
-    return EIGHT_BITS if model.quantizes else HALF_CACHE
+    """Return the tolerance for how a model computes: the widest of all that its precision asks for."""
+    reasons = [_CACHES[model.cache_type], *([_ACTIVATIONS] if model.quantizes else [])]
+    return Tolerance(
+        stage=max(reason.stage for reason in reasons),
+        product=max(reason.product for reason in reasons),
+        cached=max(reason.cached for reason in reasons),
+    )
