@@ -55,7 +55,7 @@ def llama3_rope_factors(
     """Return the divisors (Dh/2,) of the rotation angles in Llama 3.1 and later.
 
     A wavelength above old_context/low is stretched by `factor`, one below old_context/high stays, and between them
-    the frequency is interpolated (facts.md 2).
+    the frequency is interpolated (meta-llama/llama-models, `apply_scaling`).
     """
     wavelength = 2 * np.pi / rope_frequencies(head_dim, theta)  # (Dh/2,) positions per turn
     unscaled = np.clip((old_context / wavelength - low) / (high - low), 0, 1)  # (Dh/2,) 1: stays, 0: stretched

@@ -1,4 +1,4 @@
-"""Reading of generated headers; what is made of them is checked in test_native.py."""
+"""Reading of generated headers; what is made of them is checked in test_c.py."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     pip install '.[witness]'
     PYTHONPATH=.:tests/support python tests/data/make_chat_renderings.py
 
-The templates are their makers' and are not kept here, only their SHA-256: tests/chat_templates.py finds them.
+The templates are their makers' and are not kept here, only their SHA-256: tests/support/chat_templates.py finds them.
 """
 
 from __future__ import annotations
