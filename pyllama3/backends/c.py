@@ -64,8 +64,11 @@ class CEngine:
 class CObject:
     """Base of the classes with instances.
 
-    Setters of the engine keep pointers. So each object keeps what was last passed to each method (per scalar
-    arguments). An object inside another one (`Llama3Model.get_tensor`) keeps it there, and the other one alive.
+    Methods that change an object may store pointers in it, so the object keeps what was last passed to each of them. A
+    setter with an index, such as `SetBuffer(buffer, data)`, has one last call for each index: the whole numbers in
+    front of its first array. `Set` alone sets everything, so its numbers are no index. Methods that may not change
+    their object (in Fusion, those without `!`) store nothing. An object inside another one (`Llama3Model.get_tensor`)
+    keeps what it was passed there, and the other one alive.
     """
 
     _new: Callable[[], Any] | None = None
@@ -184,16 +187,27 @@ def _static_method(function: Any, declared: Function) -> Callable[..., Any]:
 def _instance_method(function: Any, declared: Function, classes: dict[str, Any]) -> Callable[..., Any]:
     parameters = declared.parameters[1:]
     converters = [_converter(type) for type in parameters]
-    numbers = [index for index, type in enumerate(parameters) if not type.is_pointer]
-    has_pointers = len(numbers) < len(parameters)
+    stores = not declared.is_pure and any(type.is_pointer for type in parameters)
+    indices = _count_indices(declared)
     returned = declared.result.name if declared.result.is_pointer else ""
 
     def call(self: CObject, *arguments: Any) -> Any:
         converted = [convert(value) for convert, value in zip(converters, arguments, strict=True)]
-        if has_pointers:
-            key = (self._pointer, declared.name, *(converted[index] for index in numbers))
+        if stores:
+            key = (self._pointer, declared.name, *converted[:indices])
             self._kept[key] = arguments
         result = function(self._pointer, *converted)
         return classes[returned]._inside(self, result) if returned else result
 
     return call
+
+
+def _count_indices(declared: Function) -> int:
+    """Return how many arguments of a method say which of several pointers it stores, see `CObject`."""
+    method = declared.name.partition("_")[2]
+    if not method.startswith("Set") or method == "Set":
+        return 0
+    types = declared.parameters[1:]
+    return next(
+        (at for at, type in enumerate(types) if type.is_pointer or type.name in ("float", "double")), len(types)
+    )

@@ -33,6 +33,8 @@ class Function(NamedTuple):
     name: str
     result: CType
     parameters: tuple[CType, ...]
+    is_pure: bool = False
+    """Whether its first parameter is a pointer to something that it may not change."""
 
 
 @dataclass
@@ -68,7 +70,8 @@ def parse_header(text: str) -> Header:
         else:
             parameters = [] if match["parameters"] == "void" else match["parameters"].split(",")
             types = tuple(_type(_NAME.sub("", parameter)) for parameter in parameters)
-            header.functions.append(Function(match["function"], _type(match["result"]), types))
+            is_pure = bool(types) and types[0].is_pointer and "const" in parameters[0].split()
+            header.functions.append(Function(match["function"], _type(match["result"]), types, is_pure))
     return header
 
 

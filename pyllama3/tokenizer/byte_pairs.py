@@ -23,10 +23,10 @@ class BytePairEncoder:
     merges the pair whose product has the lowest id, whether or not that pair is in a list of merges. Llama 3's list
     was made from the ids, so both ways agree. SmolLM2's list is the order in which its tokens were learnt: there they
     agree because the ids are in the order of the merges (checked when the vocabulary is read) and because every token
-    is what its own text is merged to (checked in tests/tokenizer/test_tokenizer.py). If so, any pair that tiktoken merges without
-    it being listed could not have stood there: merging inside it would have come to the listed pair first. No
-    difference to Hugging Face `tokenizers` was found in a million texts for either model: every token, all of Unicode,
-    code, random texts.
+    is what its own text is merged to (checked in tests/tokenizer/test_tokenizer.py). If so, any pair that tiktoken
+    merges without it being listed could not have stood there: merging inside it would have come to the listed pair
+    first. No difference to Hugging Face `tokenizers` was found in a million texts for either model: every token, all of
+    Unicode, code, random texts.
 
     A byte that is not a token (SmolLM2 lacks some control characters) is left out, as llama.cpp does.
     """

@@ -16,6 +16,8 @@ from typing import Any
 import engines
 import numpy as np
 import pytest
+from engines import built_engine
+from tiny_models import tiny_config
 
 from pyllama3.backends import Engine, library_name
 from pyllama3.backends.c import CEngine, load
@@ -60,6 +62,9 @@ float Box_Sum(Box const *self, int count);
 int Box_SumPart(Box const *self, int part, int count);
 Lid *Box_GetLid(Box *self);
 void Box_PutInside(Box *self, Box const *other);
+float Box_Apply(Box const *self, float const *weights, int count);
+void Box_Set(Box *self, int count, float const *data);
+void Box_Add(Box *self, int at, float const *data);
 
 void Lid_SetData(Lid *self, uint8_t const *data);
 int Lid_GetFirst(Lid const *self);
@@ -97,6 +102,13 @@ int Box_SumPart(Box const *self, int part, int count) {
 }
 Lid *Box_GetLid(Box *self) { return &self->lid; }
 void Box_PutInside(Box *self, Box const *other) { self->data = other == NULL ? NULL : other->data; }
+float Box_Apply(Box const *self, float const *weights, int count) {
+    float sum = 0;
+    for (int i = 0; i < count; i++) sum += self->data[i] * weights[i];
+    return sum;
+}
+void Box_Set(Box *self, int count, float const *data) { self->data = count == 0 ? NULL : data; }
+void Box_Add(Box *self, int at, float const *data) { self->data = data + at; }
 void Lid_SetData(Lid *self, uint8_t const *data) { self->data = data; }
 int Lid_GetFirst(Lid const *self) { return self->data[0]; }
 int Tools_CountDeleted(void) { return deleted; }
@@ -148,7 +160,7 @@ def test_methods_need_no_code(boxes: CEngine) -> None:
     assert box.sum(3) == 7
     assert boxes.Tools.is_null(None) is True
     assert {name for name in dir(boxes.Box) if not name.startswith("_")} == {
-        "LOWEST", "MAX_SIZE", "get_lid", "put_inside", "set_data", "set_part", "sum", "sum_part",
+        "LOWEST", "MAX_SIZE", "add", "apply", "get_lid", "put_inside", "set", "set_data", "set_part", "sum", "sum_part",
     }  # fmt: skip
 
 
@@ -253,6 +265,31 @@ def test_arguments_with_different_numbers_are_kept_side_by_side(boxes: CEngine) 
     assert (box.sum_part(0, 2), box.sum_part(1, 2)) == (3, 70)
 
 
+def test_what_a_method_that_changes_nothing_got_is_let_go(boxes: CEngine) -> None:
+    box = boxes.Box()
+    box.set_data(floats(1, 2, 4))
+    for count in range(4):
+        weights = floats(1, 1, 1)
+        assert box.apply(weights, count) == [0, 1, 3, 7][count]
+        seen = weakref.ref(weights)
+        del weights
+        gc.collect()
+        assert seen() is None
+
+
+@pytest.mark.parametrize("name", ["set", "add"])
+def test_calls_with_ever_other_numbers_keep_the_last(boxes: CEngine, name: str) -> None:
+    box, seen = boxes.Box(), []
+    for number in range(100):
+        data = np.arange(100, dtype=np.float32)
+        getattr(box, name)(number, data)
+        seen.append(weakref.ref(data))
+        del data
+    gc.collect()
+    assert [number for number, data in enumerate(seen) if data() is not None] == [99]
+    assert box.sum(1) == (99 if name == "add" else 0)
+
+
 def test_an_object_inside_another_keeps_its_data_there(boxes: CEngine) -> None:
     box, data = boxes.Box(), np.array([42], np.uint8)
     box.get_lid().set_data(data)
@@ -342,3 +379,26 @@ def test_weights_live_as_long_as_the_model(both_engines: tuple[Engine, Engine]) 
         row = engine.empty("float32", 32)
         tensor.dequantize(row, 1, 0, 32)
         assert engine.numpy(row, "float32").tolist() == list(range(32, 64))
+
+
+def test_the_engine_keeps_no_more_for_more_calls() -> None:
+    """Attention is called with other numbers for each layer, head, row and position."""
+    engine = built_engine("c")
+    config = tiny_config(layers=1)
+    model = engine.Llama3Model()
+    model.set_shape(
+        config.dim, config.hidden_dim, 1, config.heads, config.kv_heads, config.head_dim, config.vocab_size, 1e-5
+    )
+    state: Any = engine.Llama3State()
+    state.init(model, 16, 1, 1, 1)
+    cache = state.get_cache()
+    keys, values = (engine.empty("float32", n) for n in (cache.get_keys_length(), cache.get_values_length()))
+    cache.set_memory(keys, values)
+    row, scratch = engine.empty("float32", config.dim), engine.empty("float32", cache.get_scratch_length())
+    kept = []
+    for position in range(16):
+        cache.store(0, 0, position, row, row, 0)
+        positions = np.full(1, position, np.int32)
+        cache.attend(row, row, positions, 0, 1, 0, 0, position % config.kv_heads, scratch, 0)
+        kept.append(sum(map(len, state._kept.values())))
+    assert len(set(kept)) == 1

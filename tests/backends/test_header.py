@@ -26,10 +26,11 @@ def test_functions() -> None:
     number, pointer = CType("int", False), CType("Box", True)
     assert function("void A_B(void);") == Function("A_B", CType("void", False), ())
     assert function("Box *Box_New(void);") == Function("Box_New", pointer, ())
-    assert function("int Box_Get(const Box *self);") == Function("Box_Get", number, (pointer,))
-    assert function("int Box_Get(Box const *self);") == Function("Box_Get", number, (pointer,))
+    assert function("int Box_Get(Box *self);") == Function("Box_Get", number, (pointer,))
+    assert function("int Box_Get(const Box *self);") == Function("Box_Get", number, (pointer,), is_pure=True)
+    assert function("int Box_Get(Box const *self);") == Function("Box_Get", number, (pointer,), is_pure=True)
     assert function("ptrdiff_t A_B(float const *x,\n\tint count, Color color_int);") == Function(
-        "A_B", CType("ptrdiff_t", False), (CType("float", True), number, CType("Color", False))
+        "A_B", CType("ptrdiff_t", False), (CType("float", True), number, CType("Color", False)), is_pure=True
     )
     assert function("/** Says: int A_C(void); // no */\nint A_B(void); // int A_D(void);").name == "A_B"
 
