@@ -8,6 +8,8 @@ import re
 import sys
 from pathlib import Path
 
+from .errors import OptionError
+
 _X86_64_V3 = {
     *("cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"),
     *("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe"),
@@ -21,6 +23,9 @@ v3 and v4 are levels of the x86-64 psABI (its microarchitecture levels).
 _SPELLINGS = {"abm": "lzcnt", "avx1.0": "avx", "avx512vnni": "avx512_vnni", "lahf": "lahf_lm"}
 _SPELLINGS |= {"sse4.1": "sse4_1", "sse4.2": "sse4_2"}
 """Features that systems spell otherwise; Linux lists lzcnt under the name AMD gave it together with popcnt."""
+
+MAX_THREADS = 1024
+"""Most threads that may compute."""
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -46,6 +51,17 @@ def physical_cores() -> int:
     available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     siblings = {_siblings(cpu) for cpu in available}
     return max(1, len(siblings))
+
+
+def choose_threads(threads: int | None) -> int:
+    """Return how many threads are to compute: as many as asked for, by default one per physical core.
+
+    Raises:
+        OptionError: the number is out of range.
+    """
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise OptionError(f"threads is {threads}; allowed: 1 to {MAX_THREADS}")
+    return threads or physical_cores()
 
 
 def _siblings(cpu: int) -> str:

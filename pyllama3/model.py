@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .backends import load_engine
 from .config import ModelConfig
-from .cpu import physical_cores
+from .cpu import choose_threads
 from .errors import OptionError, TemplateError
 from .generation.constraint import Constraint, Grammar, GrammarCompiler
 from .generation.generation import Generation, Piece
@@ -82,17 +82,14 @@ class Llama:
         Raises:
             PyLlama3Error: one of its subclasses tells what is wrong with an argument or a file.
         """
-        if threads is not None and not 1 <= threads <= 1024:
-            raise OptionError(f"threads is {threads}; allowed: 1 to 1024")
+        chosen = choose_threads(threads)
         engine = load_engine(backend)
         weights = load_weights(find_model(str(model), progress=progress))
         most = weights.config.context
         if context is not None and not 1 <= context <= most:
             raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")
         vocabulary = weights.load_vocabulary()
-        engine_model = EngineModel(
-            engine, weights, threads=threads or physical_cores(), exact=exact, cache_type=cache_type
-        )
+        engine_model = EngineModel(engine, weights, threads=chosen, exact=exact, cache_type=cache_type)
         return cls(weights, engine_model, vocabulary, context or min(most, DEFAULT_CONTEXT), chat_template)
 
     @property

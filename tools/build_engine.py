@@ -1,6 +1,7 @@
 """Build the engine: Fusion to Python and C, C to a shared library, and a manifest that tells how.
 
-Used by `tasks.py` and `setup.py`. Standard library only: pip builds wheels in an environment that has nothing else.
+Used by `tasks.py` and `setup.py`. Standard library only, as pip builds wheels in an environment that has nothing else;
+so is what it imports of the host, which cannot import this.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from pyllama3.backends.build_folder import MANIFEST, library_name
+
 ROOT = Path(__file__).resolve().parent.parent
-MANIFEST = "manifest.json"
 VARIANTS = {
     "llama3": [],
     "llama3-x86-64-v3": ["-march=x86-64-v3"],
@@ -30,12 +32,6 @@ VARIANTS = {
 
 The levels are those of the x86-64 psABI: v3 processors have AVX2, FMA and F16C, v4 ones the common parts of AVX-512.
 """
-
-
-def library_name(variant: str = "llama3") -> str:
-    """Return the file name of a library on this platform."""
-    prefix, suffix = {"darwin": ("lib", ".dylib"), "win32": ("", ".dll")}.get(sys.platform, ("lib", ".so"))
-    return f"{prefix}{variant}{suffix}"
 
 
 LIBRARY = library_name()

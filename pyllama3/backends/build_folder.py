@@ -1,4 +1,4 @@
-"""What has been built, and where."""
+"""What has been built, and where. Standard library only: tools/build_engine.py takes names from here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..cpu import processor_levels
 from ..errors import BackendError
 from ..files import PACKAGE
 
+MANIFEST = "manifest.json"
 BACKENDS = ("c", "numba", "python")
 """Names of the backends, the fastest first."""
 
@@ -32,7 +33,7 @@ def read_manifest(folder: Path | None = None) -> dict[str, Any]:
     Raises:
         BackendError: nothing has been built there.
     """
-    path = (folder or engine_dir()) / "manifest.json"
+    path = (folder or engine_dir()) / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import weakref
 from collections.abc import Callable
 from enum import IntEnum
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pyfut.naming import snake_case
 
 from ..errors import BackendError
 from .arrays import zeros
@@ -146,11 +147,6 @@ def _ctype(type: CType, header: Header) -> Any:
     if type.name not in _NUMBERS:
         raise ValueError(f"unknown type '{type.name}'")
     return _NUMBERS[type.name]
-
-
-def snake_case(name: str) -> str:
-    """Return the name that generated Python has for one of Fusion."""
-    return re.sub(r"(?<=[^_])(?=[A-Z])", "_", name).lower()
 
 
 def _converter(type: CType) -> Callable[[Any], Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+if TYPE_CHECKING:  # tools/build_engine.py imports this package where there is no numpy
+    import numpy as np
 
 
 class Engine(Protocol):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..cpu import MAX_THREADS
 from .options import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _numbers_option(*names: str, least: int = 0, most: int | None = None, **opti
 @_numbers_option("-n", "--generate", default="128", show_default=True, help="Tokens to generate; 0 for none.")
 @_numbers_option("--depth", default="0", show_default=True, help="Tokens in front of them.")
 @click.option("-r", "--repetitions", type=click.IntRange(1), default=5, show_default=True, help="Runs of each test.")
-@_numbers_option("-t", "--threads", least=1, most=1024, help="Threads; by default one per physical core.")
+@_numbers_option("-t", "--threads", least=1, most=MAX_THREADS, help="Threads; by default one per physical core.")
 @click.option("--backend", metavar="NAME", help="c, numba or python; by default the fastest that was built.")
 @click.option("--exact", is_flag=True, help="Compute in single precision.")
 @click.option("-o", "--output", type=click.Choice(["md", "json", "csv"]), default="md", show_default=True)

@@ -44,15 +44,10 @@ def command(
     from ..analysis.pages.explain import write_page
     from ..generation.sampling import SamplerOptions
     from .loading import load_model
+    from .prompt import encode_question
 
     with load_model(model, **pop_engine_options(sampling)) as llm:
-        if raw or llm.template is None:
-            if system is not None:
-                raise click.UsageError("--system needs a model with a chat template, and no --raw.")
-            ids = llm.encode_prompt(prompt)
-        else:
-            messages = [{"role": "system", "content": system}] if system is not None else []
-            ids = llm.encode_chat([*messages, {"role": "user", "content": prompt}])
+        ids = encode_question(llm, prompt, system=system, raw=raw)
         options = SamplerOptions(**sampling)
         explanation = explain(llm, ids, max_tokens=max_tokens, options=options)
         write_page(output, explanation, llm)

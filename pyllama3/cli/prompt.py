@@ -1,10 +1,14 @@
-"""Text from the command line and from standard input."""
+"""Text from the command line and from standard input, and its tokens."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..model import Llama
 
 
 def read_prompt(prompt: str | None) -> str:
@@ -18,6 +22,21 @@ def read_prompt(prompt: str | None) -> str:
     if not parts:
         raise click.UsageError("No prompt: give it as an argument, with -p or on standard input.")
     return "\n\n".join(parts)
+
+
+def encode_question(llm: Llama, text: str, *, system: str | None, raw: bool) -> list[int]:
+    """Return the tokens of a message to a model that chats, or of a text to continue if it does not, or if `raw`.
+
+    Raises:
+        UsageError: there is a system message, but no chat.
+        TemplateError: the chat template refuses the messages.
+    """
+    if raw or llm.template is None:
+        if system is not None:
+            raise click.UsageError("--system needs a model with a chat template, and no --raw.")
+        return llm.encode_prompt(text)
+    messages = [{"role": "system", "content": system}] if system is not None else []
+    return llm.encode_chat([*messages, {"role": "user", "content": text}])
 
 
 def _decode(data: bytes) -> str:

@@ -17,7 +17,7 @@ from .options import (
     sampler_options,
     text_options,
 )
-from .prompt import read_prompt
+from .prompt import encode_question, read_prompt
 
 
 @click.command("run", short_help="Answer a prompt or continue a text.")
@@ -64,13 +64,7 @@ def command(
 
     with ExitStack() as stack:
         llm = stack.enter_context(load_model(model, chat_template=chat_template, **pop_engine_options(options)))
-        if raw or llm.template is None:
-            if system is not None:
-                raise click.UsageError("--system needs a model with a chat template, and no --raw.")
-            ids = llm.encode_prompt(text)
-        else:
-            messages = [{"role": "system", "content": system}] if system is not None else []
-            ids = llm.encode_chat([*messages, {"role": "user", "content": text}])
+        ids = encode_question(llm, text, system=system, raw=raw)
         session = stack.enter_context(llm.session())
         if prompt_cache is not None and prompt_cache.exists():
             load_prompt(prompt_cache, session)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...backends import BACKENDS, is_available, load_engine
-from ...cpu import physical_cores
-from ...errors import OptionError
+from ...cpu import choose_threads
 from ...runtime.model import EngineModel
 from ...store.download import Progress
 from ...store.find import find_model
@@ -39,8 +38,7 @@ def load_subjects(
     Raises:
         PyLlama3Error: a model or a backend can not be loaded.
     """
-    if threads is not None and not 1 <= threads <= 1024:
-        raise OptionError(f"threads is {threads}; allowed: 1 to 1024")
+    chosen = choose_threads(threads)
     available = [name for name in BACKENDS if is_available(name)]
     names = list(dict.fromkeys(backends or (available[:1] if len(models) > 1 else [REFERENCE, *available])))
     names.sort(key=lambda name: name != REFERENCE)
@@ -54,7 +52,7 @@ def load_subjects(
                 label = f"{name}{of_build}{of_model}"
                 if name != REFERENCE:
                     engine = load_engine(name, folder)
-                    loaded = EngineModel(engine, weights, threads=threads or physical_cores(), exact=exact)
+                    loaded = EngineModel(engine, weights, threads=chosen, exact=exact)
                     subjects.append(EngineSubject(label, weights, loaded))
                 elif folder is None:
                     subjects.append(ReferenceSubject(label, weights))
