@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...errors import OptionError
+from ...runtime.session import check_ids
 from ..dequantized import reference_model
 from ..metrics import Agreement, Difference, agreement, difference
 from ..reference import ReferenceModel
@@ -128,9 +129,7 @@ def _check(subjects: Sequence[Subject], ids: Sequence[int]) -> None:
     config = subjects[0].weights.config
     if not 1 <= len(ids) <= MAX_TOKENS:
         raise OptionError(f"there are {len(ids)} tokens to compare with; allowed: 1 to {MAX_TOKENS}")
-    for id in ids:
-        if not 0 <= id < config.vocab_size:
-            raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {config.vocab_size - 1}")
+    check_ids(ids, config.vocab_size)
     for subject in subjects[1:]:
         for name in ("layers", "dim", "heads", "kv_heads", "head_dim", "hidden_dim", "vocab_size"):
             ours, theirs = getattr(config, name), getattr(subject.weights.config, name)

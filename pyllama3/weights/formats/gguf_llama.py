@@ -56,16 +56,11 @@ def _read_config(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, 
     keys = Keys(path, metadata)
     _refuse_variants(keys)
     dim = keys.size("llama.embedding_length")
-    heads = keys.size("llama.attention.head_count")
-    kv_heads = keys.size("llama.attention.head_count_kv", heads)
-    if heads % kv_heads:
-        raise keys.error("llama.attention.head_count_kv", f"a divisor of the {heads} heads")
-    head_dim = keys.size("llama.attention.key_length", dim // heads)
+    heads, kv_heads = keys.heads("llama.attention.head_count", "llama.attention.head_count_kv")
+    head_dim = keys.head_dim("llama.attention.key_length", dim // heads)
     for key in ("llama.attention.value_length", "llama.rope.dimension_count"):
         if keys.size(key, head_dim) != head_dim:
             raise keys.error(key, f"the head dimension {head_dim}")
-    if head_dim % 2:
-        raise WeightsError(f"{path}: the head dimension is {head_dim}; it must be even")
     return ModelConfig(
         name=str(metadata.get("general.name", path.stem)),
         dim=dim,

@@ -79,13 +79,8 @@ def load_huggingface(path: Path) -> Weights:
 def _read_config(keys: Keys, name: str) -> ModelConfig:
     _refuse_variants(keys)
     dim = keys.size("hidden_size")
-    heads = keys.size("num_attention_heads")
-    kv_heads = keys.size("num_key_value_heads", heads)
-    if heads % kv_heads:
-        raise keys.error("num_key_value_heads", f"a divisor of the {heads} heads")
-    head_dim = keys.size("head_dim", dim // heads)
-    if head_dim % 2:
-        raise WeightsError(f"{keys.path}: the head dimension is {head_dim}; it must be even")
+    heads, kv_heads = keys.heads("num_attention_heads", "num_key_value_heads")
+    head_dim = keys.head_dim("head_dim", dim // heads)
     theta, factors = _read_rope(keys, head_dim)
     return ModelConfig(
         name=name,

@@ -37,6 +37,29 @@ class Keys:
             raise self.error(key, f"an integer from 1 to {_MAX_SIZE}")
         return value
 
+    def heads(self, heads: str, kv_heads: str) -> tuple[int, int]:
+        """Return the numbers of query heads, and of key and value heads, by their keys; by default these are as many.
+
+        Raises:
+            WeightsError: a number is wrong, or the heads cannot be divided evenly.
+        """
+        queries = self.size(heads)
+        others = self.size(kv_heads, queries)
+        if queries % others:
+            raise self.error(kv_heads, f"a divisor of the {queries} heads")
+        return queries, others
+
+    def head_dim(self, key: str, default: int) -> int:
+        """Return the width of a head.
+
+        Raises:
+            WeightsError: it is wrong or odd, so that it cannot be rotated in pairs.
+        """
+        width = self.size(key, default)
+        if width % 2:
+            raise WeightsError(f"{self.path}: the head dimension is {width}; it must be even")
+        return width
+
     def positive(self, key: str, default: float | None = None) -> float:
         """Return a positive number that single precision can hold and take the inverse of.
 

@@ -134,10 +134,7 @@ def _read_config(keys: Keys, name: str, rows: int) -> ModelConfig:
             raise keys.error(key, "nothing (only text models in F32, F16 or BF16 are supported)")
     dim = keys.size("dim")
     layers = keys.size("n_layers")
-    heads = keys.size("n_heads")
-    kv_heads = keys.size("n_kv_heads", heads)
-    if heads % kv_heads:
-        raise keys.error("n_kv_heads", f"a divisor of the {heads} heads")
+    heads, kv_heads = keys.heads("n_heads", "n_kv_heads")
     if dim % heads or dim // heads % 2:
         raise keys.error("n_heads", f"a divisor of the dimension {dim} which leaves an even head dimension")
     head_dim = dim // heads
