@@ -1,11 +1,19 @@
+"""Fixtures for all rooms: the engines, and what is downloaded at most once.
+
+To add one: here if several rooms need it, else in the test file; helpers that are no fixtures are in tests/support.
+"""
+
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from engines import built_engine
 from hypothesis import settings
 
+from pyllama3.backends import BACKENDS, Engine, engine_dir, python
 from pyllama3.errors import StoreError
 from pyllama3.store.aliases import PackagedFile
 from pyllama3.store.find import find_model, pull_packaged
@@ -18,6 +26,31 @@ LLAMA3_TOKENIZER = PackagedFile(
     member="llama_models/llama3/tokenizer.model",
     sha256="82e9d31979e92ab929cd544440f129d9ecd797b69e327f80f17e1c50d5551b55",
 )
+
+
+# test_numba.py tells when numba is missing
+_INSTALLED = [name for name in BACKENDS if name != "numba" or find_spec("numba")]
+
+
+@pytest.fixture(scope="session", params=_INSTALLED)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each backend in turn."""
+    return built_engine(request.param)
+
+
+@pytest.fixture(scope="session", params=[*_INSTALLED, "plain"])
+def any_engine(request: pytest.FixtureRequest) -> Engine:
+    """Each backend in turn, and generated Python without native blocks."""
+    if request.param != "plain":
+        return built_engine(request.param)
+    built_engine("python")
+    return python.load(engine_dir(), "llama3_plain.py")
+
+
+@pytest.fixture(scope="session")
+def both_engines() -> tuple[Engine, Engine]:
+    """The C and the Python engine."""
+    return built_engine("c"), built_engine("python")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import engines
 import pytest
 from engines import built_engine
 from gguf_files import LLAMA3_SPECIAL, VOCAB_SIZE, write_llama
@@ -17,8 +16,6 @@ import pyllama3
 from pyllama3 import Llama, PyLlama3Error
 from pyllama3.backends import BACKENDS, Engine
 from pyllama3.errors import BackendError, ContextError, OptionError, StoreError, TemplateError, WeightsError
-
-engine = engines.engine
 
 ANSWER = "hello worldé"
 

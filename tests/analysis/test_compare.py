@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import browser
-import engines
 import numpy as np
 import pytest
 from blocks import ggml
@@ -36,8 +35,6 @@ from pyllama3.backends import Engine, engine_dir, library_name, load_engine, rea
 from pyllama3.errors import BackendError, OptionError
 from pyllama3.runtime.model import CACHE_TYPES, CacheType, EngineModel
 from pyllama3.weights import TensorType, Weights, load_weights
-
-engine = engines.engine
 
 IDS = [257, 7, 104, 0, 287, 7, 33, 33, 190, 12, 5]
 

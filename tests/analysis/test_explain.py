@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import browser
-import engines
 import numpy as np
 import pytest
 import reference_sampler
@@ -25,8 +24,6 @@ from pyllama3.generation.sampling import SamplerOptions, TokenSampler
 from pyllama3.model import Llama
 from pyllama3.runtime.model import EngineModel
 from pyllama3.weights import load_weights
-
-engine = engines.engine
 
 VOCAB_SIZE = 300
 IDS = [269, 7, 104, 0, 287, 7, 33]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import engines
 import numpy as np
 import pytest
 from engines import built_engine
@@ -21,8 +20,6 @@ from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.tokenizer.tokenizer import Tokenizer
 from pyllama3.weights import load_weights
-
-engine = engines.engine
 
 PROSE = DATA / "prose.txt"
 IDS = [int(id) for id in np.random.default_rng(5).integers(0, 288, 53)]

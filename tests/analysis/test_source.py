@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import engines
 import numpy as np
 import pytest
 from engines import built_engine
@@ -18,8 +17,6 @@ from pyllama3.analysis.source.examples import EXAMPLES, run_example
 from pyllama3.analysis.source.methods import GeneratedCode, find_method, read_methods
 from pyllama3.backends import Engine, engine_dir
 from pyllama3.errors import OptionError, PyLlama3Error
-
-engine = engines.engine
 
 
 def test_all_public_methods_are_found() -> None:

@@ -13,7 +13,6 @@ from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from engines import built_engine
@@ -22,8 +21,6 @@ from tiny_models import tiny_config
 from pyllama3.backends import Engine, library_name
 from pyllama3.backends.c import CEngine, load
 from pyllama3.errors import BackendError
-
-both_engines = engines.both_engines
 
 HEADER = """\
 // Made by hand in the form of a generated header.

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
-from engines import ELEMENTWISE, MARGIN, ROUNDING, SUM, TINIEST, Floats, Input, Output, Values, assert_close
+from engines import ELEMENTWISE, MARGIN, ROUNDING, SUM, TINIEST, Floats, Input, Output, Values, assert_close, normal
 
 from pyllama3.analysis.reference import attention, attention_scores, softmax
 from pyllama3.backends import Engine
 from pyllama3.runtime.model import CACHE_TYPES
 
-engine = engines.engine
-
 LAYERS, SEQUENCES = 2, 3
-
-
-def normal(*shape: int, seed: int = 1) -> Floats:
-    return np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32)
 
 
 def rounded(x: Values, kind: str) -> Values:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import engines
 import gguf
 import numpy as np
 import pytest
@@ -12,8 +11,6 @@ from engines import Input, Output, assert_sums
 from pyllama3.backends import Engine
 from pyllama3.weights import Tensor, TensorType
 from pyllama3.weights.types import dequantize, type_name
-
-engine = engines.engine_or_plain
 
 
 @pytest.mark.parametrize("type", TensorType)
@@ -33,13 +30,13 @@ def test_dequantize_equals_gguf_on_any_bytes(type: TensorType, rows: int, blocks
 
 
 @pytest.mark.parametrize("type", BLOCK_TYPES)
-def test_the_engine_dequantizes_like_gguf(engine: Engine, type: TensorType) -> None:
+def test_the_engine_dequantizes_like_gguf(any_engine: Engine, type: TensorType) -> None:
     rows, cols = 7, 3 * type.block_size
     data = any_blocks(type, rows * 3)
     expected = gguf.dequantize(data.reshape(rows, -1), ggml(type))
-    tensor = engine_tensor(engine, type, data, rows, cols)
+    tensor = engine_tensor(any_engine, type, data, rows, cols)
     for row, column, count in ((0, 0, cols), (rows - 1, 0, cols), (3, type.block_size, type.block_size)):
-        y = Output(engine, (count,))
+        y = Output(any_engine, (count,))
         tensor.dequantize(y.run, row, column, count)
         np.testing.assert_array_equal(y.result(), expected[row, column : column + count])
 
@@ -59,23 +56,23 @@ def test_extreme_scales(engine: Engine, type: TensorType, scale: float) -> None:
 
 @pytest.mark.parametrize("type", BLOCK_TYPES)
 @pytest.mark.parametrize("count", [1, 5])
-def test_the_engine_multiplies_with_every_type(engine: Engine, type: TensorType, count: int) -> None:
+def test_the_engine_multiplies_with_every_type(any_engine: Engine, type: TensorType, count: int) -> None:
     rows, cols = 18, 256 + type.block_size  # more than a tile of rows, more columns than are expanded at a time
     data = any_blocks(type, rows * cols // type.block_size)
     exact = gguf.dequantize(data.reshape(rows, -1), ggml(type)).astype(np.float64)
     x = np.random.default_rng(count).normal(size=(count, cols)).astype(np.float32)
-    y = Output(engine, (count, rows))
-    activations = engine.Activations()
-    floats = Input(engine, x).run
+    y = Output(any_engine, (count, rows))
+    activations = any_engine.Activations()
+    floats = Input(any_engine, x).run
     activations.set(floats, cols)
-    engine_tensor(engine, type, data, rows, cols).mat_mul(y.run, activations, count, 1)
+    engine_tensor(any_engine, type, data, rows, cols).mat_mul(y.run, activations, count, 1)
     assert_sums(y.result(), np.float64(x) @ exact.T, np.abs(x) @ np.abs(exact.T))
 
 
-def engine_tensor(engine: Engine, type: TensorType, data: Bytes, rows: int, cols: int) -> Any:
-    tensor = engine.Tensor()
-    tensor.set(engine.TensorType(int(type)), rows, cols, None, None, engine.view(data.reshape(-1), "uint8"))
-    assert engine.TensorType(int(type)).name == type.name
+def engine_tensor(any_engine: Engine, type: TensorType, data: Bytes, rows: int, cols: int) -> Any:
+    tensor = any_engine.Tensor()
+    tensor.set(any_engine.TensorType(int(type)), rows, cols, None, None, any_engine.view(data.reshape(-1), "uint8"))
+    assert any_engine.TensorType(int(type)).name == type.name
     return tensor
 
 

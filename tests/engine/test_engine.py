@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from blocks import ggml
@@ -20,9 +19,6 @@ from pyllama3.runtime.model import CACHE_TYPES, CacheType, EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.runtime.state import BATCH, State
 from pyllama3.weights import TensorType, load_weights
-
-engine = engines.engine
-both_engines = engines.both_engines
 
 TYPES = [type for type in TensorType if type.block_size in (1, 32) and type != TensorType.IQ4_NL]
 """Those of whole blocks of 32 that `gguf` can quantize to."""

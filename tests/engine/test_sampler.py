@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from engines import Floats
@@ -20,9 +19,6 @@ from reference_sampler import Xorshift128, distribution, draw, penalize
 from pyllama3.backends import Engine
 from pyllama3.errors import OptionError
 from pyllama3.generation.loop import SamplerOptions, TokenSampler
-
-engine = engines.engine
-both_engines = engines.both_engines
 
 INF = float("inf")
 SEEDS = (0, 1, 42, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**40 + 12345, 2**63 - 1)

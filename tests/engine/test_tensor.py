@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
-from engines import SUM, Floats, Input, Matrix, Output, Values, assert_close, pack, packed_arrays, random_matrix
+from engines import SUM, Floats, Input, Matrix, Output, Values, assert_close, normal, pack, packed_arrays, random_matrix
 from gguf import GGMLQuantizationType as GgmlType
 from gguf.quants import dequantize, quantize
 
 from pyllama3.backends import Engine
 from pyllama3.weights import TensorType
-
-engine = engines.engine
 
 FLOAT_TYPES = tuple(type for type in TensorType if type.block_size == 1)
 TYPES_PACKED_FOR_FLOATS = (TensorType.Q4_0, TensorType.Q4_1, TensorType.Q8_0)
@@ -29,10 +26,6 @@ SHAPES = [
 """Rows and columns; the latter are rounded up to whole blocks."""
 BATCHES = [(1, 1), (1, 3), (3, 2), (4, 3), (5, 1), (9, 2)]
 """Numbers of vectors and of threads."""
-
-
-def normal(*shape: int) -> Floats:
-    return np.random.default_rng(shape).normal(size=shape).astype(np.float32)
 
 
 def make_matrix(type: TensorType, shape: tuple[int, int]) -> Matrix:

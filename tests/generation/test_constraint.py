@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from gguf_files import vocabulary
@@ -23,7 +22,6 @@ from pyllama3.tokenizer.tokenizer import Tokenizer
 
 pytest.importorskip("llguidance", reason="needs the extra 'constrained'")
 
-engine = engines.engine
 
 SCHEMA = {
     "type": "object",

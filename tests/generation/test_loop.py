@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from engines import load_tiny
@@ -20,9 +19,6 @@ from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.tokenizer.tokenizer import Tokenizer
 from pyllama3.weights import load_weights
-
-engine = engines.engine
-both_engines = engines.both_engines
 
 LLAMA, SUN = "🦙".encode(), "日".encode()
 

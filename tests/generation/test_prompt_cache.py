@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -23,8 +22,6 @@ from pyllama3.generation.prompt_cache import MAGIC, load_prompt, save_prompt
 from pyllama3.runtime.model import CACHE_TYPES, EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.weights import load_weights
-
-engine = engines.engine
 
 PROMPT = [5, 17, 200, 3, 3, 77, 100, 12, 9, 4, 250, 31, 8, 60, 61, 62, 63, 64, 65]
 """More than the 16 positions of a tile."""

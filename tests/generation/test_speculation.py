@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from engines import built_engine
@@ -20,8 +19,6 @@ from pyllama3.errors import OptionError
 from pyllama3.generation.generation import Piece
 from pyllama3.generation.speculation import PromptLookup, Speculation
 from pyllama3.runtime.session import Session
-
-engine = engines.engine
 
 TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
 

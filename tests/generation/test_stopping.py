@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,9 +20,6 @@ from pyllama3.errors import OptionError
 from pyllama3.generation.generation import Piece
 from pyllama3.generation.sampling import SamplerOptions, TokenSampler
 from pyllama3.generation.stopping import StopFilter
-
-engine = engines.engine
-both_engines = engines.both_engines
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
 from engines import load_tiny
@@ -18,8 +17,6 @@ from pyllama3.errors import BackendError, ContextError, OptionError, WeightsErro
 from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.weights import load_weights
-
-engine = engines.engine
 
 
 @pytest.fixture

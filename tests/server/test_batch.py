@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pexpect
 import pytest
@@ -23,8 +22,6 @@ from pyllama3 import Llama
 from pyllama3.backends import Engine
 from pyllama3.errors import BatchError
 from pyllama3.server.batch import BatchCounts, run_batch
-
-engine = engines.engine
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
-from pyllama3.errors import PyLlama3Error
+from pyllama3.errors import PyLlama3Error, WeightsError
+from pyllama3.weights import load_weights
 
 
 def is_mapped(array: npt.NDArray[np.uint8]) -> bool:
@@ -24,6 +26,21 @@ def is_mapped(array: npt.NDArray[np.uint8]) -> bool:
     while isinstance(base, np.ndarray):
         base = base.base
     return isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap)
+
+
+def failure(path: Path | str, load: Callable[[Path | str], object] = load_weights) -> str:
+    """Return the one line that loading a file fails with."""
+    with pytest.raises(WeightsError) as info:
+        load(path)
+    assert "\n" not in str(info.value)
+    return str(info.value)
+
+
+def failure_of(path: Path | str, load: Callable[[Path | str], object] = load_weights) -> str:
+    """Return the one line that loading a file fails with, which begins with its path, without that."""
+    message = failure(path, load)
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
 
 
 def assert_errors_only(

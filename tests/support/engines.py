@@ -1,13 +1,9 @@
-"""The engines under test, arrays that show when a kernel leaves its bounds, and how exact results have to be.
-
-Test modules take the fixtures with `engine = engines.engine`.
-"""
+"""The engines under test, arrays that show when a kernel leaves its bounds, and how exact results have to be."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,7 @@ from gguf import dequantize, quantize
 from tiny_models import Tensors, dequantized, write_gguf
 
 from pyllama3.analysis.reference import Array, ReferenceModel
-from pyllama3.backends import BACKENDS, Engine, engine_dir, is_built, load_engine, python
+from pyllama3.backends import Engine, engine_dir, is_built, load_engine
 from pyllama3.config import ModelConfig, RopeStyle
 from pyllama3.runtime.model import CacheType, EngineModel
 from pyllama3.weights import TensorType, load_weights
@@ -70,32 +66,13 @@ def built_engine(name: str) -> Engine:
     return load_engine(name)
 
 
-# test_numba.py tells when numba is missing
-INSTALLED = [name for name in BACKENDS if name != "numba" or find_spec("numba")]
-
-
-@pytest.fixture(scope="session", params=INSTALLED)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Each backend in turn."""
-    return built_engine(request.param)
-
-
-@pytest.fixture(scope="session", params=[*INSTALLED, "plain"])
-def engine_or_plain(request: pytest.FixtureRequest) -> Engine:
-    """Each backend in turn, and generated Python without core blocks."""
-    if request.param != "plain":
-        return built_engine(request.param)
-    built_engine("python")
-    return python.load(engine_dir(), "llama3_plain.py")
-
-
-@pytest.fixture(scope="session")
-def both_engines() -> tuple[Engine, Engine]:
-    """The C and the Python engine."""
-    return built_engine("c"), built_engine("python")
-
-
 # arrays
+
+
+def normal(*shape: int, seed: int = 1) -> Floats:
+    """Return numbers with a normal distribution; other shapes and seeds have others."""
+    return np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32)
+
 
 MARGIN = 19
 """Numbers on both sides of those of an Input or Output; odd, so that no vector is aligned."""

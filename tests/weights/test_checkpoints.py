@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import engines
 import numpy as np
 import pytest
 from paths import DATA
 
 from pyllama3 import Llama
 from pyllama3.backends import Engine
-
-engine = engines.engine
 
 CHECKPOINTS = sorted(DATA.joinpath("checkpoints").iterdir())
 MAX_NMSE = 1e-9

@@ -10,6 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
+from damage import failure_of
 from gguf import GGMLQuantizationType as GgmlType
 from gguf_files import CONFIG, VOCAB_SIZE, llama_metadata, llama_tensors, spell, write_gguf, write_llama
 
@@ -32,16 +33,6 @@ def patched(path: Path, position: int, data: bytes) -> Path:
     content[position : position + len(data)] = data
     path.write_bytes(content)
     return path
-
-
-def failure(path: Path | str) -> str:
-    """The one line that loading fails with."""
-    with pytest.raises(WeightsError) as info:
-        load_weights(path)
-    message = str(info.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message.removeprefix(f"{path}: ")
 
 
 def test_config_comes_from_the_metadata(tiny: Path) -> None:
@@ -238,12 +229,12 @@ def test_rope_factors(tmp_path: Path, changes: dict[str, Any], factors: Any, exp
     ],
 )
 def test_bad_metadata(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    assert message in failure(write_llama(tmp_path / "m.gguf", changes))
+    assert message in failure_of(write_llama(tmp_path / "m.gguf", changes))
 
 
 def test_another_architecture(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "m.gguf", llama_metadata(), llama_tensors(), architecture="falcon")
-    assert failure(path) == "general.architecture is 'falcon'; allowed: 'llama'"
+    assert failure_of(path) == "general.architecture is 'falcon'; allowed: 'llama'"
 
 
 @pytest.mark.parametrize(
@@ -261,21 +252,21 @@ def test_another_architecture(tmp_path: Path) -> None:
 def test_bad_tensors(tmp_path: Path, name: str, values: Any, message: str) -> None:
     tensors = llama_tensors() | {name: values}
     tensors = {name: values for name, values in tensors.items() if values is not None}
-    assert message in failure(write_gguf(tmp_path / "m.gguf", llama_metadata(), tensors))
+    assert message in failure_of(write_gguf(tmp_path / "m.gguf", llama_metadata(), tensors))
 
 
 def test_files_of_other_kinds(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
-    assert failure(path) == "no such file"
-    assert failure(tmp_path) == "a directory without config.json (Hugging Face) or params.json (Meta)"
+    assert failure_of(path) == "no such file"
+    assert failure_of(tmp_path) == "a directory without config.json (Hugging Face) or params.json (Meta)"
     path.write_bytes(b"")
-    assert failure(path) == "the file is empty"
+    assert failure_of(path) == "the file is empty"
     path.write_bytes(b"PK\x03\x04 and so on")
-    assert failure(path) == r"starts with b'PK\x03\x04'; expected b'GGUF' or a name with .safetensors, .pth, .bin"
+    assert failure_of(path) == r"starts with b'PK\x03\x04'; expected b'GGUF' or a name with .safetensors, .pth, .bin"
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
-    assert "a Git LFS pointer" in failure(path)
+    assert "a Git LFS pointer" in failure_of(path)
     path.write_bytes(b"GGU")
-    assert failure(path) == "starts with b'GGU'; expected b'GGUF' or a name with .safetensors, .pth, .bin"
+    assert failure_of(path) == "starts with b'GGU'; expected b'GGUF' or a name with .safetensors, .pth, .bin"
 
 
 @pytest.mark.parametrize(
@@ -287,7 +278,7 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
     ],
 )
 def test_other_versions(tiny: Path, version: bytes, message: str) -> None:
-    assert failure(patched(tiny, 4, version)) == message
+    assert failure_of(patched(tiny, 4, version)) == message
 
 
 def test_truncated_anywhere(tiny: Path, tmp_path: Path) -> None:
@@ -295,7 +286,7 @@ def test_truncated_anywhere(tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "truncated.gguf"
     for size in [*range(4, 300), *range(300, len(content), 1009), len(content) - 1]:
         path.write_bytes(content[:size])
-        message = failure(path)
+        message = failure_of(path)
         assert "truncated?" in message, (size, message)
 
 
@@ -305,13 +296,13 @@ def test_absurd_counts_are_refused_before_anything_is_allocated(tiny: Path, coun
     content = tiny.read_bytes()
     for n, thing in enumerate(things):
         tiny.write_bytes(content)
-        assert f"announces {count} {thing}" in failure(patched(tiny, COUNTS_AT + 8 * n, struct.pack("<Q", count)))
+        assert f"announces {count} {thing}" in failure_of(patched(tiny, COUNTS_AT + 8 * n, struct.pack("<Q", count)))
     tiny.write_bytes(content)
     key = b"tokenizer.ggml.merges"
     position = content.index(key) + len(key) + 8  # over the types of the value and of its elements
-    assert f"announces {count} strings" in failure(patched(tiny, position, struct.pack("<Q", count)))
+    assert f"announces {count} strings" in failure_of(patched(tiny, position, struct.pack("<Q", count)))
     tiny.write_bytes(content)
-    message = failure(patched(tiny, position + 8, struct.pack("<Q", count)))  # the length of the first string
+    message = failure_of(patched(tiny, position + 8, struct.pack("<Q", count)))  # the length of the first string
     assert message.startswith("metadata key 'tokenizer.ggml.merges' needs")
 
 
@@ -338,7 +329,7 @@ def tensor_info(content: bytes, name: str) -> int:
 )
 def test_bad_tensor_infos(tiny: Path, at: int, data: bytes, message: str) -> None:
     name = "blk.0.attn_q.weight"
-    found = failure(patched(tiny, tensor_info(tiny.read_bytes(), name) + at, data))
+    found = failure_of(patched(tiny, tensor_info(tiny.read_bytes(), name) + at, data))
     assert found.startswith(f"tensor {name!r} ")
     assert message in found
 
@@ -346,7 +337,7 @@ def test_bad_tensor_infos(tiny: Path, at: int, data: bytes, message: str) -> Non
 def test_rows_must_be_whole_blocks(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "m.gguf", {}, {"t": np.ones((2, 33), np.float32)})
     patched(path, tensor_info(path.read_bytes(), "t") + 20, struct.pack("<I", TensorType.Q8_0))
-    assert failure(path) == "tensor 't' has rows of 33 values; Q8_0 needs a multiple of 32"
+    assert failure_of(path) == "tensor 't' has rows of 33 values; Q8_0 needs a multiple of 32"
 
 
 def test_long_names_make_no_long_messages(tiny: Path) -> None:
@@ -354,28 +345,28 @@ def test_long_names_make_no_long_messages(tiny: Path) -> None:
     content, key = bytearray(tiny.read_bytes()), b"general.name"
     struct.pack_into("<Q", content, content.index(key) - 8, 2000)
     tiny.write_bytes(content)
-    assert len(failure(tiny)) < 200
+    assert len(failure_of(tiny)) < 200
 
 
 def test_names_and_keys_occur_once(tiny: Path) -> None:
     content = tiny.read_bytes()
     tiny.write_bytes(content.replace(b"blk.1.attn_q.weight", b"blk.0.attn_q.weight"))
-    assert failure(tiny) == "tensor 'blk.0.attn_q.weight' occurs twice"
+    assert failure_of(tiny) == "tensor 'blk.0.attn_q.weight' occurs twice"
     tiny.write_bytes(content.replace(b"tokenizer.ggml.bos_token_id", b"tokenizer.ggml.eos_token_id"))
-    assert failure(tiny) == "metadata key 'tokenizer.ggml.eos_token_id' occurs twice"
+    assert failure_of(tiny) == "metadata key 'tokenizer.ggml.eos_token_id' occurs twice"
 
 
 @pytest.mark.parametrize(("type_id", "found"), [(9, "an array of value type 9"), (13, "an array of value type 13")])
 def test_unknown_element_types(tiny: Path, type_id: int, found: str) -> None:
     key = b"tokenizer.ggml.merges"
     position = tiny.read_bytes().index(key) + len(key) + 4
-    assert found in failure(patched(tiny, position, struct.pack("<I", type_id)))
+    assert found in failure_of(patched(tiny, position, struct.pack("<I", type_id)))
 
 
 def test_unknown_value_types(tiny: Path) -> None:
     key = b"general.architecture"
     position = tiny.read_bytes().index(key) + len(key)
-    assert "has value type 13; allowed: 0 to 12" in failure(patched(tiny, position, struct.pack("<I", 13)))
+    assert "has value type 13; allowed: 0 to 12" in failure_of(patched(tiny, position, struct.pack("<I", 13)))
 
 
 def test_damaged_headers_never_raise_anything_else(tiny: Path) -> None:

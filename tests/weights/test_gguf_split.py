@@ -8,9 +8,9 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+from damage import failure
 from gguf_files import llama_metadata, llama_tensors, write_gguf, write_llama
 
-from pyllama3.errors import WeightsError
 from pyllama3.files import shard_names
 from pyllama3.weights import load_weights
 
@@ -45,14 +45,6 @@ def shards(tmp_path: Path) -> list[Path]:
 )
 def test_names_of_shards(name: str, expected: list[str]) -> None:
     assert shard_names(name) == expected
-
-
-def failure(path: Path) -> str:
-    with pytest.raises(WeightsError) as info:
-        load_weights(path)
-    message = str(info.value)
-    assert "\n" not in message
-    return message
 
 
 def patch_number(path: Path, key: str, value: int, code: str) -> None:

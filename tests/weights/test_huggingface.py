@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tokenizers
-from damage import assert_any_values, assert_errors_only, is_mapped
+from damage import assert_any_values, assert_errors_only, failure, is_mapped
 from gguf_files import CHATML_SPECIAL, vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors_files import CHECKPOINTS, change_json, copied, write_safetensors
 
 from pyllama3.config import RopeStyle
-from pyllama3.errors import TemplateError, TokenizerError, WeightsError
+from pyllama3.errors import TemplateError, TokenizerError
 from pyllama3.tokenizer.chat_template import find_template
 from pyllama3.tokenizer.tokenizer import Tokenizer
 from pyllama3.tokenizer.vocabulary import gguf_metadata, read_gguf_vocabulary
@@ -39,13 +39,6 @@ def tied(tmp_path: Path) -> Path:
 @pytest.fixture
 def sharded(tmp_path: Path) -> Path:
     return copied(SHARDED, tmp_path)
-
-
-def failure(path: Path) -> str:
-    with pytest.raises(WeightsError) as info:
-        load_weights(path)
-    assert "\n" not in str(info.value)
-    return str(info.value)
 
 
 def rewrite(directory: Path, changes: dict[str, Any]) -> None:

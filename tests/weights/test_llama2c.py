@@ -5,20 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
-from damage import assert_errors_only, is_mapped
+from damage import assert_errors_only, failure_of, is_mapped
+from engines import assert_forward
 from sentence_pieces import PIECES, tokenizer_bin
 from tiny_models import Tensors, random_tensors, tiny_config
 
 from pyllama3 import Llama
 from pyllama3.analysis.reference import ReferenceModel
 from pyllama3.backends import Engine
-from pyllama3.errors import TokenizerError, WeightsError
+from pyllama3.errors import TokenizerError
 from pyllama3.weights import TensorType, load_weights
-
-engine = engines.engine
 
 CONFIG = tiny_config(vocab_size=len(PIECES), context=32)
 LAYERED = (
@@ -78,7 +76,7 @@ def test_logits_and_text(engine: Engine, tmp_path: Path) -> None:
         assert ids[0] == 1
         reference = ReferenceModel(CONFIG, {name: array.astype(np.float64) for name, array in tensors.items()})
         logits = llm.session().feed(ids, all_logits=True)
-        engines.assert_forward(logits, reference.forward(ids, reference.cache()))
+        assert_forward(logits, reference.forward(ids, reference.cache()))
         assert llm.template is None
 
 
@@ -97,10 +95,7 @@ def test_llama3_vocabularies(tmp_path: Path, llama3_tokenizer_model: Path) -> No
 
 def failure(path: Path, content: bytes) -> str:
     path.write_bytes(content)
-    with pytest.raises(WeightsError) as info:
-        load_weights(path)
-    assert "\n" not in str(info.value)
-    return str(info.value).removeprefix(f"{path}: ")
+    return failure_of(path)
 
 
 def header(*changes: tuple[int, int]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage import assert_any_values, assert_errors_only, is_mapped
+from damage import assert_any_values, assert_errors_only, failure, is_mapped
 from pth_files import Stored, pickled, write_archive, write_pth
 from safetensors_files import CHECKPOINTS, change_json, copied
 
@@ -25,13 +25,6 @@ ONE, TWO = "meta-f16", "meta-2-shards-bf16"
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return copied(ONE, tmp_path)
-
-
-def failure(path: Path) -> str:
-    with pytest.raises(WeightsError) as info:
-        load_weights(path)
-    assert "\n" not in str(info.value)
-    return str(info.value)
 
 
 def params(**changes: Any) -> Keys:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage import assert_errors_only, is_mapped
+from damage import assert_errors_only, failure_of, is_mapped
 from pth_files import Stored, integer, pickled, text, write_archive, write_pth
 from safetensors_files import CHECKPOINTS
 
@@ -28,11 +28,7 @@ TWELVE = np.arange(12, dtype=np.float32)
 
 
 def failure(path: Path) -> str:
-    with pytest.raises(WeightsError) as info:
-        read_pth(path)
-    assert "\n" not in str(info.value)
-    assert str(info.value).startswith(f"{path}: ")
-    return str(info.value).removeprefix(f"{path}: ")
+    return failure_of(path, read_pth)
 
 
 def read_stored(tmp_path: Path, **tensors: Stored) -> Any:

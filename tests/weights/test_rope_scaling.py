@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import engines
 import numpy as np
 import pytest
 from gguf_files import write_llama
@@ -18,8 +17,6 @@ from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.weights import load_weights
 from pyllama3.weights.rope import YarnScaling
-
-engine = engines.engine
 
 EXPECTED = json.loads((DATA / "llama_cpp_rope.json").read_text())["logits"]
 
