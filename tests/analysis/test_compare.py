@@ -20,7 +20,7 @@ import pytest
 from blocks import ggml
 from engines import built_engine
 from gguf import GGMLQuantizationType
-from tiny_models import random_tensors, tiny_config, write_gguf
+from tiny_models import write_tiny
 
 import pyllama3.analysis.compare.subjects
 import pyllama3.analysis.reference
@@ -40,9 +40,7 @@ IDS = [257, 7, 104, 0, 287, 7, 33, 33, 190, 12, 5]
 
 
 def tiny_weights(path: Path, type: GGMLQuantizationType = GGMLQuantizationType.F32, **overrides: Any) -> Weights:
-    config = tiny_config(**overrides)
-    write_gguf(path / f"{type.name}.gguf", config, random_tensors(config, 6), type)
-    return load_weights(path / f"{type.name}.gguf")
+    return load_weights(write_tiny(path / f"{type.name}.gguf", 6, type, **overrides))
 
 
 def run(engine: Engine, weights: Weights, *, exact: bool = True, threads: int = 1) -> Comparison:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import reference_sampler
 from engines import built_engine
-from tiny_models import dequantized, random_tensors, tiny_config, write_gguf
+from tiny_models import dequantized, tiny_config, write_tiny
 
 from pyllama3.analysis.explain.choices import explain_choice
 from pyllama3.analysis.explain.explanation import Explanation, explain
@@ -31,10 +31,7 @@ IDS = [269, 7, 104, 0, 287, 7, 33]
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = tiny_config()
-    path = tmp_path_factory.mktemp("explain") / "tiny.gguf"
-    write_gguf(path, config, random_tensors(config, 6))
-    return path
+    return write_tiny(tmp_path_factory.mktemp("explain") / "tiny.gguf", 6)
 
 
 # choices

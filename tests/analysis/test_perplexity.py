@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from engines import built_engine
 from paths import DATA
-from tiny_models import dequantized, random_tensors, tiny_config, write_gguf
+from tiny_models import dequantized, tiny_config, write_tiny
 
 from pyllama3.analysis.perplexity import ReferencePredictor, SessionPredictor, Windows, measure
 from pyllama3.analysis.reference import ReferenceModel
@@ -28,9 +28,7 @@ BOS = 269
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    config = tiny_config()
-    write_gguf(tmp_path / "tiny.gguf", config, random_tensors(config, 6))
-    return tmp_path / "tiny.gguf"
+    return write_tiny(tmp_path / "tiny.gguf", 6)
 
 
 def expected_nlls(path: Path, windows: list[tuple[int, int, int]], length: int, bos: int | None) -> list[float]:

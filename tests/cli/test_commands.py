@@ -21,7 +21,7 @@ from engines import built_engine
 from gguf_files import VOCAB_SIZE, write_llama
 from paths import ROOT
 from scripted import IDS, script, write_scripted
-from tiny_models import random_tensors, tiny_config, write_gguf
+from tiny_models import write_tiny
 
 from pyllama3.backends import BACKENDS, is_available
 from pyllama3.cli import main
@@ -85,9 +85,7 @@ def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cli") / "random.gguf"
-    write_gguf(path, tiny_config(), random_tensors(tiny_config(), 1))
-    return path
+    return write_tiny(tmp_path_factory.mktemp("cli") / "random.gguf")
 
 
 # run

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from gguf_files import vocabulary
 from sentence_pieces import TOKENIZER as SENTENCE_PIECES
-from tiny_models import random_tensors, tiny_config, write_gguf
+from tiny_models import write_tiny
 
 from pyllama3 import Llama
 from pyllama3.backends import Engine
@@ -38,10 +38,7 @@ SCHEMA = {
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that says nothing sensible."""
-    config = tiny_config(layers=1, context=512)
-    path = tmp_path_factory.mktemp("random") / "m.gguf"
-    write_gguf(path, config, random_tensors(config, 1))
-    return path
+    return write_tiny(tmp_path_factory.mktemp("random") / "m.gguf", layers=1, context=512)
 
 
 def speak(llm: Llama, grammar: Grammar, seed: int = 1, **options: Any) -> tuple[str, str | None]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tiny_models import random_tensors, tiny_config, write_gguf
+from tiny_models import write_tiny
 
 from pyllama3 import Llama
 from pyllama3.backends import Engine
@@ -33,9 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def write(path: Path, seed: int = 1, **overrides: Any) -> Path:
-    config = tiny_config(**{"head_dim": 12, **overrides})  # heads are padded
-    write_gguf(path, config, random_tensors(config, seed))
-    return path
+    return write_tiny(path, seed, **{"head_dim": 12, **overrides})  # heads are padded
 
 
 @pytest.mark.parametrize("cache_type", CACHE_TYPES)

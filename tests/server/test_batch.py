@@ -16,7 +16,7 @@ import numpy as np
 import pexpect
 import pytest
 from paths import ROOT
-from tiny_models import random_tensors, tiny_config, write_gguf
+from tiny_models import random_tensors, tiny_config, write_gguf, write_tiny
 
 from pyllama3 import Llama
 from pyllama3.backends import Engine
@@ -28,10 +28,7 @@ CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = tiny_config(context=128, layers=1)
-    path = tmp_path_factory.mktemp("random") / "m.gguf"
-    write_gguf(path, config, random_tensors(config, 1))
-    return path
+    return write_tiny(tmp_path_factory.mktemp("random") / "m.gguf", context=128, layers=1)
 
 
 def completion(number: int, **body: Any) -> dict[str, Any]:

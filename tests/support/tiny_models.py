@@ -135,6 +135,15 @@ def _stored(array: npt.NDArray[np.float32], kind: GGMLQuantizationType) -> npt.N
         return blocks_like(array, TensorType[kind.name])
 
 
+def write_tiny(
+    path: Path, seed: int = 1, type: GGMLQuantizationType = GGMLQuantizationType.F32, **overrides: Any
+) -> Path:
+    """Write a random model of `tiny_config`, and return the path."""
+    config = tiny_config(**overrides)
+    write_gguf(path, config, random_tensors(config, seed), type)
+    return path
+
+
 def dequantized(path: Path) -> dict[str, npt.NDArray[np.float64]]:
     """Return the tensors of a GGUF file as the `gguf` package reads them, for `reference.ReferenceModel`."""
     return {
