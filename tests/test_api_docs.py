@@ -1,4 +1,7 @@
-"""The blocks of docs/api.md run, one after the other."""
+"""The blocks of docs/api.md run, one after the other.
+
+To add a case: a block in docs/api.md, which may use the names of those before it.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""Chat formats, templates and markers, against what transformers renders and tokenizes (tests/data).
+
+To add a case: a template's source with its output, or with the line that refuses it.
+"""
+
 from __future__ import annotations
 
 import datetime

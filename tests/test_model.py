@@ -1,4 +1,7 @@
-"""`Llama`: loading, what it refuses, prompts and chats."""
+"""`Llama`: loading, what it refuses, prompts and chats.
+
+The witness is a model that says what its script tells it. To add a case: arguments of `load` with what they lead to.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`pyllama3 bench`: what it runs, what it counts, and how it shows that."""
+"""`pyllama3 bench`: what it runs, what it counts, and how it shows that.
+
+The witness is arithmetic on times that the tests set. To add a case: a shape goes with its published number of
+parameters.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The comparison of backends: faults that are planted in generated code are found, and a clean build has none."""
+"""The comparison of backends: faults that are planted in generated code are found, and a clean build has none.
+
+The witness is the numpy reference. To add a case: plant a fault in `PYTHON_FAULTS` or `C_FAULTS`, under the operation
+that must be named.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Explanations against the engine's sampler, the reference, and a browser."""
+"""Explanations against the engine's sampler, the reference, and a browser.
+
+To add a case: options in `test_choices_are_those_of_the_sampler`; what the page shows is counted in a headless
+Chromium.
+"""
 
 from __future__ import annotations
 

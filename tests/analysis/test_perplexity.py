@@ -1,4 +1,7 @@
-"""Perplexity against sums of the reference's probabilities, written down without the code under test."""
+"""Perplexity against sums of the reference's probabilities, written down without the code under test.
+
+To add a case: windows in the form (start, from, to), whose sum `expected_nlls` makes with the reference.
+"""
 
 from __future__ import annotations
 

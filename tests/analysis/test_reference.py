@@ -1,4 +1,7 @@
-"""The witnesses against truth: papers, published tables, identities and an independent oracle on a real model."""
+"""The witnesses against truth: papers, published tables, identities and an independent oracle on a real model.
+
+To add a case: a formula of the reference with numbers from a paper, or worked out by hand; never from the engine.
+"""
 
 from __future__ import annotations
 

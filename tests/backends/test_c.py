@@ -1,4 +1,7 @@
-"""The binding of the C engine, made from its header: on a small library of our own, and on the engine itself."""
+"""The binding of the C engine, made from its header: on a small library of our own, and on the engine itself.
+
+To add a case: declare a function in `HEADER` and write it in `SOURCE`; weak references tell what is kept.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reading of generated headers; what is made of them is checked in test_c.py."""
+"""Reading of generated headers; what is made of them is checked in test_c.py.
+
+The witness is the C preprocessor. To add a case: a declaration in the form that a Fusion compiler writes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is special about the numba backend: how generated Python is rewritten, and where compiled kernels are kept."""
+"""What is special about the numba backend: how generated Python is rewritten, and where compiled kernels are kept.
+
+The witness is the same module in plain Python. To add a case: a method of `SOURCE` that uses what is to be rewritten.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Builds for wheels: on x86-64 several libraries, one of them for any processor, and the choice between them."""
+"""Builds for wheels: on x86-64 several libraries, one of them for any processor, and the choice between them.
+
+The witnesses are flags of real processors and objdump. To add a case: the flags of a processor, and the levels it
+has.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`pyllama3 chat`, in a pipe and in a terminal, and conversations."""
+"""`pyllama3 chat`, in a pipe and in a terminal, and conversations.
+
+The witness is a model that says what its script tells it. To add a case: lines to type, and what must come back.
+"""
 
 from __future__ import annotations
 

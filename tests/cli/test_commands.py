@@ -1,4 +1,7 @@
-"""`pyllama3` as its users start it, with models of a few kilobytes and without a network."""
+"""`pyllama3` as its users start it, with models of a few kilobytes and without a network.
+
+To add a case: arguments with the exit code and the one line of an error, in the list of the test that fits.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`pyllama3 inspect`, as a table and as JSON."""
+"""`pyllama3 inspect`, as a table and as JSON.
+
+The witness is the metadata that the test has written. To add a case: keys to write, and what must be shown of them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Attention over cached keys and values, alone, against the reference."""
+"""Attention over cached keys and values, alone, against the reference.
+
+To add a case: positions, or a shape, for `check`; how exact a kind of cache is stands in `rounded`.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""Every stored type, dequantized by numpy and by every engine, against the package `gguf`.
+
+To add a case: a type joins `TensorType`, and tests/support/blocks.py says where its scales are.
+"""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,8 @@
-"""The forward pass of every engine against the reference, on small random models read from GGUF files by the host."""
+"""The forward pass of every engine against the reference, on small random models read from GGUF files by the host.
+
+To add a case: a type in `TYPES`, or a configuration for `tiny`; how exact results must be stands in
+tests/support/engines.py.
+"""
 
 from __future__ import annotations
 

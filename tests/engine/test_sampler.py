@@ -1,4 +1,8 @@
-"""The sampler and its random numbers on every engine against the reference: same seed, same tokens."""
+"""The sampler and its random numbers on every engine against the reference: same seed, same tokens.
+
+The witness is tests/support/reference_sampler.py. To add a case: a `Case`, as an example of the property that it
+tests.
+"""
 
 from __future__ import annotations
 

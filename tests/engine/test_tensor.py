@@ -1,4 +1,7 @@
-"""Matrices of every stored type, multiplied on every path: as stored, packed, and packed with 8-bit activations."""
+"""Matrices of every stored type, multiplied on every path: as stored, packed, and packed with 8-bit activations.
+
+The witness is numpy on what `gguf` unpacks. To add a case: a type in the lists at the top, or a shape in `SHAPES`.
+"""
 
 from __future__ import annotations
 

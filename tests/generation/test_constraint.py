@@ -1,4 +1,7 @@
-"""Constrained output: whatever a model would rather say, its text fits the grammar."""
+"""Constrained output: whatever a model would rather say, its text fits the grammar.
+
+The witnesses are `re` and `json`. To add a case: a pattern, or a schema and what its values must be.
+"""
 
 from __future__ import annotations
 

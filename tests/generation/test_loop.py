@@ -1,4 +1,7 @@
-"""The generation loop, with models that say what a script tells them."""
+"""The generation loop, with models that say what a script tells them.
+
+To add a case: a script for `write_scripted`, and the pieces that it makes.
+"""
 
 from __future__ import annotations
 

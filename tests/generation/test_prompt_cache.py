@@ -1,4 +1,7 @@
-"""Prompt caches: what comes back is to the last bit what was computed, and no other model's."""
+"""Prompt caches: what comes back is to the last bit what was computed, and no other model's.
+
+To add a case: a change of the bytes of a file, and the one line that refuses it.
+"""
 
 from __future__ import annotations
 

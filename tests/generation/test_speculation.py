@@ -1,4 +1,7 @@
-"""Speculation: whatever is guessed, the tokens are those that come without guesses."""
+"""Speculation: whatever is guessed, the tokens are those that come without guesses.
+
+The witness is the run without guesses. To add a case: a drafter, good or bad; the tokens must stay the same.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What ends a text and what changes its tokens: stop strings, biases, penalties; and the probabilities of tokens."""
+"""What ends a text and what changes its tokens: stop strings, biases, penalties; and the probabilities of tokens.
+
+The witnesses are plain forms of each rule, written here. To add a case: stop strings, biases or penalties.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A real model, SmolLM2, against Hugging Face transformers in float32 (tests/data/README.md)."""
+"""A real model, SmolLM2, against Hugging Face transformers in float32 (tests/data/README.md).
+
+To add a case: a prompt in tests/data/make_smollm2_greedy.py, which writes the tokens and logits of transformers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sessions: what they hold, and what they refuse. Their numbers are checked in test_engine.py."""
+"""Sessions: what they hold, and what they refuse. Their numbers are checked in test_engine.py.
+
+To add a case: tokens that `feed` must refuse, with the error and its line.
+"""
 
 from __future__ import annotations
 

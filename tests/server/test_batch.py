@@ -1,4 +1,7 @@
-"""Batch files: continuous batching gives what single runs give, and a batch that was killed goes on where it was."""
+"""Batch files: continuous batching gives what single runs give, and a batch that was killed goes on where it was.
+
+To add a case: a request that is refused, with the beginning of its message.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""Downloads, the cache and references to models, with a server, a package index and a hub of our own.
+
+To add a case: behaviour of `Server` or `Hub`, and what must be in the cache afterwards.
+"""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,4 +1,7 @@
-"""Templates render as Hugging Face's `apply_chat_template` does; tests/data/make_chat_renderings.py is the witness."""
+"""Templates render as Hugging Face's `apply_chat_template` does; tests/data/make_chat_renderings.py is the witness.
+
+To add a case: a conversation in tests/data/make_chat_renderings.py, which writes what Hugging Face makes of it.
+"""
 
 from __future__ import annotations
 

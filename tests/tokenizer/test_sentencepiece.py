@@ -1,4 +1,7 @@
-"""SentencePiece vocabularies, in GGUF metadata and in tokenizer.bin, against what Google's sentencepiece gives."""
+"""SentencePiece vocabularies, in GGUF metadata and in tokenizer.bin, against what Google's sentencepiece gives.
+
+To add a case: a text in tests/data/make_sentencepiece.py, which writes its ids.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""Arrays of strings that are decoded one by one, against decoding all at once.
+
+To add a case: bytes as an example of the property.
+"""
+
 from __future__ import annotations
 
 import struct

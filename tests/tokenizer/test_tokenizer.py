@@ -1,3 +1,8 @@
+"""Byte-level tokenizers against Hugging Face `tokenizers` and tiktoken.
+
+To add a case: a text in `SNIPPETS`, from which random ones are put together.
+"""
+
 from __future__ import annotations
 
 import base64

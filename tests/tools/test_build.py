@@ -1,3 +1,8 @@
+"""The build: what it makes, when it does nothing, and what it says when something is missing.
+
+The witness is the behaviour of what was built. To add a case: a stand-in for a compiler by `executable`.
+"""
+
 from __future__ import annotations
 
 import array

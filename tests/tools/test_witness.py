@@ -1,3 +1,8 @@
+"""Data of the tests that is made again: what may differ, and what may not.
+
+To add a case: a change of `made`, and the difference that must be told.
+"""
+
 from __future__ import annotations
 
 from typing import Any

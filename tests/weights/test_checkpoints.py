@@ -1,4 +1,7 @@
-"""Checkpoints of transformers and of Meta's code give the logits and the tokens that these compute from them."""
+"""Checkpoints of transformers and of Meta's code give the logits and the tokens that these compute from them.
+
+To add a case: a checkpoint in tests/data/make_checkpoints.py, which also writes the logits and tokens of its maker.
+"""
 
 from __future__ import annotations
 

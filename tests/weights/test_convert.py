@@ -1,4 +1,7 @@
-"""Conversion of models of every format to GGUF files, read again by `gguf` and computed with by the reference."""
+"""Conversion of models of every format to GGUF files, read again by `gguf` and computed with by the reference.
+
+To add a case: a mixture or a checkpoint joins by itself; a wrong call goes in the list of the last test.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""GGUF files against the package `gguf`, which writes and reads them; damaged ones are one line.
+
+To add a case: metadata keys to change, with the configuration or the line that must come of it.
+"""
+
 from __future__ import annotations
 
 import gc

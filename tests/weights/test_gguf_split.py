@@ -1,4 +1,7 @@
-"""Models split over several GGUF files by the `gguf` package."""
+"""Models split over several GGUF files by the `gguf` package.
+
+To add a case: a change of one shard, and the line that names it.
+"""
 
 from __future__ import annotations
 

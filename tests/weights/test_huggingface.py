@@ -1,3 +1,8 @@
+"""Hugging Face directories against what transformers and tokenizers make of them.
+
+To add a case: a change of config.json, of a tensor or of tokenizer.json, with the line that refuses it.
+"""
+
 from __future__ import annotations
 
 import json

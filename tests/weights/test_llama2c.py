@@ -1,3 +1,8 @@
+"""llama2.c files, written here as its export does, against the reference on the same tensors.
+
+To add a case: a header or a length in `test_bad_files`, with the line that refuses it.
+"""
+
 from __future__ import annotations
 
 import struct

@@ -1,3 +1,8 @@
+"""Meta's directories: parameters against those of the released models, shards against torch's own files.
+
+To add a case: keys of params.json, or an array of a shard, with the line that refuses it.
+"""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,8 @@
+"""Archives of torch as torch writes them, against Python's own `pickle`; hostile ones are one line.
+
+To add a case: a pickle behind `HEAD`, with the message that refuses it.
+"""
+
 from __future__ import annotations
 
 import collections

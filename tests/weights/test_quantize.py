@@ -1,4 +1,7 @@
-"""Quantizers: bits are those of ggml's reference as `gguf` has it, errors no larger than those of llama.cpp."""
+"""Quantizers: bits are those of ggml's reference as `gguf` has it, errors no larger than those of llama.cpp.
+
+To add a case: numbers in `NUMBERS`; errors of llama.cpp come from tests/data/make_llama_cpp_errors.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""RoPE scaling of every kind against the logits that llama.cpp computes."""
+"""RoPE scaling of every kind against the logits that llama.cpp computes.
+
+To add a case: a variant in tests/support/rope_variants.py, and its logits by tests/data/make_llama_cpp_rope.py.
+"""
 
 from __future__ import annotations
 

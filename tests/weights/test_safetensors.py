@@ -1,3 +1,8 @@
+"""The safetensors format against files written by its definition; damaged ones are one line.
+
+To add a case: a header for `test_bad_files`, with the line that refuses it.
+"""
+
 from __future__ import annotations
 
 from pathlib import Path
