@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,27 +21,49 @@ PACKAGE = Path(__file__).resolve().parent
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file to write, which takes the place of `path` when all went well, and is removed otherwise.
 
+    Any number of processes may write the same path: each has a file of its own in the same folder, locked while it is
+    open, and the last to be complete counts. What killed ones have left there is removed.
+
     Raises:
         OSError: the file cannot be written.
     """
-    descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            _obey_umask(part)
+    _remove_leftovers(path)
+    with ExitStack() as stack:
+        part, file = _open_part(path, stack)
+        try:
             yield file
             file.flush()
-            os.fsync(descriptor)
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+            os.fsync(file.fileno())
+            if sys.platform == "win32":
+                file.close()  # open files cannot be renamed there
+            os.replace(part, path)
+        except BaseException:
+            with suppress(OSError):  # what is not written yet may not fit
+                file.close()
+            part.unlink()
+            raise
 
 
-def _obey_umask(path: str) -> None:
-    """Give a temporary file, which only its owner may read, the permissions of other new files."""
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(path, 0o666 & ~umask)
+def _open_part(path: Path, stack: ExitStack) -> tuple[Path, IO[bytes]]:
+    """Create a file beside `path`, open and locked; made by `open`, it has the permissions of other new files."""
+    while True:
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        file = stack.enter_context(part.open("xb"))
+        try:
+            is_ours = try_lock(file) and part.exists()  # else another process has taken it for a leftover
+        except OSError:  # a file system without locks, on which no leftovers are removed
+            is_ours = True
+        if is_ours:
+            return part, file
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the files of `_open_part` that no process has locked."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    with suppress(OSError):
+        for part in [entry for entry in path.parent.iterdir() if name.fullmatch(entry.name)]:
+            with suppress(OSError):
+                remove_unlocked(part)
 
 
 def cache_dir() -> Path:
@@ -80,12 +102,34 @@ if sys.platform == "win32":
     def lock(file: IO[bytes]) -> None:
         """Lock an open file."""
         msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+
+    def try_lock(file: IO[bytes]) -> bool:
+        """Do nothing: there, no open file can be removed."""
+        return True
+
+    def remove_unlocked(path: Path) -> None:
+        """Remove a file unless a process has it open."""
+        path.unlink()
 else:
     import fcntl
 
     def lock(file: IO[bytes]) -> None:
         """Lock an open file."""
         fcntl.flock(file, fcntl.LOCK_EX)
+
+    def try_lock(file: IO[bytes]) -> bool:
+        """Lock an open file, unless another process has."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def remove_unlocked(path: Path) -> None:
+        """Remove a file unless a process has locked it."""
+        with path.open("r+b") as file:
+            if try_lock(file):
+                path.unlink()
 
 
 def beside(path: Path, suffix: str) -> Path:

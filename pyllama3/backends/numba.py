@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import sys
-import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BackendError
-from ..files import cache_dir
+from ..files import cache_dir, replacing
 from .arrays import zeros
 from .numba_source import rewrite
 
@@ -95,10 +93,8 @@ def _module_path(folder: Path) -> Path:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(name, path)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def _import(path: Path) -> ModuleType:

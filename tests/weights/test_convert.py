@@ -6,6 +6,7 @@ To add a case: a mixture or a checkpoint joins by itself; a wrong call goes in t
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -125,10 +126,27 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     assert path.read_bytes() == b"the old file"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_two_conversions_to_one_file_leave_a_whole_one(tmp_path: Path) -> None:
+    path, other = tmp_path / "m.gguf", [OutputTensor("b", TensorType.F32, (3,), lambda: [np.full(12, 2, np.uint8)])]
+
+    def chunks() -> Iterator[Any]:
+        yield np.zeros(4, np.uint8)
+        write_ours(path, {}, other)  # from its beginning to its end
+        assert [tensor.name for tensor in gguf.GGUFReader(path).tensors] == ["b"]
+        yield np.zeros(4, np.uint8)
+
+    write_ours(path, {}, [OutputTensor("a", TensorType.F32, (2,), chunks)])
+    assert [tensor.name for tensor in gguf.GGUFReader(path).tensors] == ["a"]
+    assert [file.name for file in tmp_path.iterdir()] == ["m.gguf"]
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "m.gguf"
-    path.with_name("m.gguf.part").symlink_to("/dev/full")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(WeightsError, match=r"m\.gguf: No space left on device"):
         write_ours(path, {}, [OutputTensor("a", TensorType.F32, (1 << 20,), lambda: [np.zeros(4 << 20, np.uint8)])])
     assert not list(tmp_path.iterdir())

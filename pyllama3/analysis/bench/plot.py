@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import OptionError
+from ...files import replacing
 from .measure import Result
 
 FORMATS = (".svg", ".png")
@@ -54,8 +55,8 @@ def draw(results: Sequence[Result], path: Path, title: str) -> None:
         axes.set_xlim(0)
         axes.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("tokens/s")
-    with rc_context({"svg.fonttype": "none"}):
-        figure.savefig(path, dpi=150)
+    with rc_context({"svg.fonttype": "none"}), replacing(path) as file:
+        figure.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
 
 
 def _label(result: Result) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import WeightsError
+from ...files import replacing
 from ...tokenizer.string_array import StringArray
 from ..formats.gguf import MAGIC
 from ..types import TensorType
@@ -55,16 +55,11 @@ def write_gguf(
     Raises:
         WeightsError: the file cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
-        try:
-            with part.open("wb") as file:
-                for chunk in _chunks(metadata, tensors):
-                    file.write(chunk)
-                    progress(file.tell())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as file:
+            for chunk in _chunks(metadata, tensors):
+                file.write(chunk)
+                progress(file.tell())
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
 
