@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import weakref
 from collections.abc import Callable
 from enum import IntEnum
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from pyfut.naming import snake_case
 
 from ..errors import BackendError
 from .arrays import zeros
@@ -147,6 +146,11 @@ def _ctype(type: CType, header: Header) -> Any:
     if type.name not in _NUMBERS:
         raise ValueError(f"unknown type '{type.name}'")
     return _NUMBERS[type.name]
+
+
+def snake_case(name: str) -> str:
+    """Return the name that generated Python has for one of Fusion; the compilers have their own, and are not there."""
+    return re.sub(r"(?<=[^_])(?=[A-Z])", "_", name).lower()
 
 
 def _converter(type: CType) -> Callable[[Any], Any]:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyfut.naming import snake_case
-
 from ...backends import Engine
+from ...backends.c import snake_case
 from .methods import Method
 
 Argument = Sequence[float] | float

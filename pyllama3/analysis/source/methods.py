@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyfut.naming import snake_case
-
 from ...backends import engine_dir
+from ...backends.c import snake_case
 from ...errors import OptionError, PyLlama3Error
 from ...files import PACKAGE
 
