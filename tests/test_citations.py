@@ -5,8 +5,11 @@ To add a case: a form of citation in `CITATION`. Files of other projects are cit
 
 from __future__ import annotations
 
+import ast
 import re
+from io import StringIO
 from pathlib import Path
+from tokenize import COMMENT, generate_tokens
 
 import pytest
 from paths import ROOT
@@ -14,7 +17,7 @@ from paths import ROOT
 FOLDERS = ("pyllama3", "src", "tools", "tests", "benchmarks", "pyfut", "docs")
 CITATION = re.compile(
     r"(?<![\w/.*-])(?:"
-    r"(?:pyllama3|src|tools|tests|benchmarks|pyfut)/[\w./-]+\.(?:py|fu|md|txt|json)|test_\w+\.py|[\w-]+\.md"
+    r"(?:pyllama3|src|tools|tests|benchmarks|pyfut)/[\w./-]+\.(?:py|fu|md|txt|json)(?:\.jinja)?|test_\w+\.py|[\w-]+\.md"
     r")\b"
 )
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
@@ -28,8 +31,19 @@ def test_citations_are_recognized() -> None:
     assert CITATION.findall(text) == ["facts.md", "tests/a/test_b.py", "test_c.py"]
 
 
+def prose_of(path: Path) -> str:
+    """Return a page, or the strings that stand alone in Python (docstrings above all) and its comments."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text
+    statements = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Expr)]
+    parts = [node.value for node in statements if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    parts += [token.string for token in generate_tokens(StringIO(text).readline) if token.type == COMMENT]
+    return "\n".join(parts)
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_is_cited_is_there(path: Path) -> None:
-    cited = set(CITATION.findall(path.read_text(encoding="utf-8")))
+    cited = set(CITATION.findall(prose_of(path)))
     missing = {name for name in cited if name not in NAMES and not any(file.endswith(f"/{name}") for file in NAMES)}
     assert not missing
