@@ -1,4 +1,7 @@
-"""The tokenizer and its witness in plain Python give the same ids."""
+"""The tokenizer and its witness in plain Python give the same ids.
+
+To add a case: a text in `SNIPPETS` of tests/support/odd_texts.py, from which random ones are put together.
+"""
 
 from __future__ import annotations
 

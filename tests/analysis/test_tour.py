@@ -1,4 +1,7 @@
-"""The tour is what `invoke tour` makes, its commands print what it says, and its exercises end as it promises."""
+"""The tour is what `invoke tour` makes, its commands print what it says, and its exercises end as it promises.
+
+To add a case: a command or a session in docs/tour, which runs as it stands there.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Blocks of the types of one to three bits, taken apart as packing needs them."""
+"""Blocks of the types of one to three bits, taken apart as packing needs them.
+
+The witness is `gguf`. To add a case: a type in `LARGEST`, with its largest value and subscale.
+"""
 
 from __future__ import annotations
 
-import engines
 import gguf
 import numpy as np
 import pytest
@@ -11,8 +13,6 @@ from engines import Output
 
 from pyllama3.backends import Engine
 from pyllama3.weights import TensorType
-
-engine = engines.engine_or_plain
 
 LARGEST = {
     TensorType.IQ1_S: (9, 15),
@@ -31,22 +31,22 @@ ONE_SCALE = {type for type in LARGEST if type not in (TensorType.IQ1_M, TensorTy
 
 
 @pytest.mark.parametrize("type", LARGEST)
-def test_numbers_are_exact_products_of_small_integers_and_the_scale(engine: Engine, type: TensorType) -> None:
+def test_numbers_are_exact_products_of_small_integers_and_the_scale(any_engine: Engine, type: TensorType) -> None:
     data = any_blocks(type, 60)
-    blocks = engine.view(data.reshape(-1), "uint8")
+    blocks = any_engine.view(data.reshape(-1), "uint8")
     expected = gguf.dequantize(data.reshape(-1), ggml(type)).reshape(-1, 32)
-    core_type = engine.TensorType(int(type))
+    core_type = any_engine.TensorType(int(type))
     kept = []
     for block, numbers in enumerate(expected):
-        n, subscales = Output(engine, (32,), "int32"), Output(engine, (2,), "int32")
-        engine.LowBits.unpack(n.run, subscales.run, core_type, blocks, block)
+        n, subscales = Output(any_engine, (32,), "int32"), Output(any_engine, (2,), "int32")
+        any_engine.LowBits.unpack(n.run, subscales.run, core_type, blocks, block)
         assert n.result().min() >= 0
         assert n.result().max() < 16
-        engine.LowBits.look_up(n.run, core_type)
-        scale = engine.LowBits.get_scale(core_type, blocks, block >> 3)
+        any_engine.LowBits.look_up(n.run, core_type)
+        scale = any_engine.LowBits.get_scale(core_type, blocks, block >> 3)
         assert scale == np.float16(scale)
         runs = n.result().reshape(2, 16) * subscales.result()[:, None]
-        np.testing.assert_array_equal(scale * engine.LowBits.get_factor(core_type) * runs.reshape(32), numbers)
+        np.testing.assert_array_equal(scale * any_engine.LowBits.get_factor(core_type) * runs.reshape(32), numbers)
         kept.append((n.result().copy(), subscales.result().copy()))
     values, subscales = (np.array(arrays) for arrays in zip(*kept, strict=True))
     assert (np.abs(values).max(), subscales.max()) == LARGEST[type]

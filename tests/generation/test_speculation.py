@@ -14,7 +14,7 @@ import pytest
 from engines import built_engine
 from gguf import GGMLQuantizationType
 from scripted import write_scripted
-from tiny_models import random_tensors, tiny_config, write_gguf
+from tiny_models import write_tiny
 
 from pyllama3 import Llama
 from pyllama3.backends import Engine
@@ -27,9 +27,7 @@ TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
 
 
 def write_random(path: Path, seed: int = 1, type: str = "F32", **overrides: Any) -> Path:
-    config = tiny_config(**{"layers": 1, **overrides})
-    write_gguf(path, config, random_tensors(config, seed), GGMLQuantizationType[type])
-    return path
+    return write_tiny(path, seed, GGMLQuantizationType[type], **{"layers": 1, **overrides})
 
 
 def count(engine: Engine) -> int:

@@ -1,6 +1,6 @@
 """Byte-level tokenizers against Hugging Face `tokenizers` and tiktoken.
 
-To add a case: a text in `SNIPPETS`, from which random ones are put together.
+To add a case: a text in `SNIPPETS` of tests/support/odd_texts.py, from which random ones are put together.
 """
 
 from __future__ import annotations
