@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal, get_args
+
+Precision = Literal["exact", "default", "fast"]
+PRECISIONS = get_args(Precision)
+"""How vectors are multiplied with quantized matrices: as float32, as integers of 16 bits, or of 8 bits."""
+
+CacheType = Literal["f32", "f16", "int8"]
+CACHE_TYPES = get_args(CacheType)
+"""What keys and values are stored as: numbers of single or half precision, or integers with a scale for each 32."""
 
 
 class RopeStyle(IntEnum):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import OptionError
@@ -28,6 +30,7 @@ MAX_THREADS = 1024
 """Most threads that may compute."""
 
 _CPUINFO = Path("/proc/cpuinfo")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def processor_levels() -> list[str]:
@@ -47,10 +50,14 @@ def processor_name() -> str:
 
 
 def physical_cores() -> int:
-    """Return the number of physical cores this process may use: a second thread on one core slows kernels down."""
+    """Return the number of physical cores this process may use: a second thread on one core slows kernels down.
+
+    Affinity and the CPU quota of a container (control groups of Linux) are heeded.
+    """
     available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     siblings = {_siblings(cpu) for cpu in available}
-    return max(1, len(siblings))
+    quota = _quota()
+    return len(siblings) if math.isinf(quota) else max(1, min(len(siblings), math.ceil(quota)))
 
 
 def choose_threads(threads: int | None) -> int:
@@ -62,6 +69,17 @@ def choose_threads(threads: int | None) -> int:
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise OptionError(f"threads is {threads}; allowed: 1 to {MAX_THREADS}")
     return threads or physical_cores()
+
+
+def _quota() -> float:
+    """Return how many processors' time the control group of this process gets, infinity if there is no limit."""
+    with suppress(OSError, ValueError):  # version 2: "max 100000", or microseconds in each period of so many
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    with suppress(OSError, ValueError):  # version 1: -1 for no limit
+        quota, period = ((_CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    return math.inf
 
 
 def _siblings(cpu: int) -> str:

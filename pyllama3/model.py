@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .backends import load_engine
-from .config import ModelConfig
+from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
 from .errors import OptionError, TemplateError
 from .generation.constraint import Constraint, Grammar, GrammarCompiler
@@ -18,7 +18,7 @@ from .generation.loop import generate
 from .generation.sampling import SamplerOptions
 from .generation.scheduler import Scheduler
 from .generation.speculation import Drafter, DraftModel, PromptLookup
-from .runtime.model import CacheType, EngineModel
+from .runtime.model import EngineModel
 from .runtime.session import Session, check_ids
 from .store.find import find_model
 from .tokenizer.chat_template import ChatTemplate, encode_chat, find_template
@@ -62,7 +62,7 @@ class Llama:
         backend: str | None = None,
         threads: int | None = None,
         context: int | None = None,
-        exact: bool = False,
+        precision: Precision = "default",
         cache_type: CacheType | None = None,
         chat_template: str | None = None,
         progress: Progress | None = None,
@@ -74,7 +74,8 @@ class Llama:
             backend: "c", "numba" or "python"; by default the fastest that was built and has what it needs.
             threads: how many compute; by default as many as there are physical cores.
             context: tokens a session can hold; by default 4096 or what the model allows.
-            exact: compute in single precision, instead of with 8-bit activations and half-precision caches.
+            precision: how vectors are multiplied with quantized matrices: "default" takes 16-bit integers and can
+                hardly be told from float32, "exact" is float32, "fast" takes 8-bit integers, which changes answers.
             cache_type: what keys and values are stored as, "f32", "f16" or "int8"; by default "f16", or "f32" if exact.
             chat_template: a Jinja template to use instead of the model's own.
             progress: receives the bytes done and in all while a model is downloaded.
@@ -89,7 +90,7 @@ class Llama:
         if context is not None and not 1 <= context <= most:
             raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")
         vocabulary = weights.load_vocabulary()
-        engine_model = EngineModel(engine, weights, threads=chosen, exact=exact, cache_type=cache_type)
+        engine_model = EngineModel(engine, weights, threads=chosen, precision=precision, cache_type=cache_type)
         return cls(weights, engine_model, vocabulary, context or min(most, DEFAULT_CONTEXT), chat_template)
 
     @property
@@ -108,9 +109,9 @@ class Llama:
         return self._model.threads
 
     @property
-    def exact(self) -> bool:
-        """Whether everything is computed in single precision."""
-        return self._model.exact
+    def precision(self) -> Precision:
+        """How vectors are multiplied with quantized matrices."""
+        return self._model.precision
 
     def session(self) -> Session:
         """Return a new, empty session.

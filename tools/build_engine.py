@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = {
     "llama3": [],
     "llama3-x86-64-v3": ["-march=x86-64-v3"],
-    "llama3-x86-64-v4-vnni": ["-march=x86-64-v4", "-mavx512vnni"],
+    "llama3-x86-64-v4-vnni": ["-march=x86-64-v4", "-mavx512vnni", "-mprefer-vector-width=512"],
 }
 """Names of the C files and libraries, and the flags for those that only some processors run, in portable builds.
 
@@ -42,13 +42,21 @@ ARTEFACTS = (*PYTHON_FILES, *(file for name in VARIANTS for file in (f"{name}.c"
 MINIMUM_FUT = (3, 3)
 COMPILERS = ("auto", "fut", "pyfut")
 
-# The flags for floats let gcc vectorize comparisons and calls, and change no result that is a number; the one after
-# them lets it inline public kernels into each other.
+# The first flags for floats let gcc vectorize comparisons and calls, and change no result that is a number; that after
+# them lets it inline public kernels into each other; without contraction, a sum has the same bits in every kernel. The
+# parameters keep the loops over 16 lanes loops, which are then vectorized, and let the steps of kernels grow together.
 CFLAGS = [
     "-std=gnu11",
     "-fno-trapping-math",
     "-fno-math-errno",
     "-fno-semantic-interposition",
+    "-ffp-contract=off",
+    "-pthread",
+    "--param=max-completely-peel-times=15",
+    "--param=max-inline-insns-auto=1000",
+    "--param=large-function-growth=10000",
+    "--param=inline-unit-growth=1000",
+    "--param=large-stack-frame-growth=10000",
     "-Wall",
     "-Wextra",
 ]
@@ -58,17 +66,18 @@ PROFILES = {
     "debug": ["-Og", "-g", "-Werror"],
     "sanitize": ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
 }
-OPTIONAL_CFLAGS = {*CFLAGS[1:], "-march=native", "-Werror", "-fopenmp"}
+OPTIONAL_CFLAGS = {*CFLAGS[1:], "-march=native", "-Werror"}
 PROBE = """
 #include <math.h>
 #include <stdlib.h>
-#ifdef _OPENMP
-#include <omp.h>
-int threads(void) { return omp_get_max_threads(); }
-#endif
 double probe(const char *s) { return sqrt(atof(s)); }
 """
 PROBES = {
+    "SSE2": """
+#ifndef __SSE2__
+#error
+#endif
+""",
     "AVX2": """
 #include <immintrin.h>
 #if !defined(__AVX2__) || !defined(__FMA__) || !defined(__F16C__)
@@ -110,7 +119,7 @@ class Variant:
     flags: tuple[str, ...]
     """What the C compiler accepts."""
     symbols: tuple[str, ...]
-    """Symbols for the Fusion compiler: "OPENMP", and those of `PROBES` whose instructions the flags allow."""
+    """Symbols for the Fusion compiler: "THREADS", and those of `PROBES` whose instructions the flags allow."""
 
 
 @dataclass(frozen=True)
@@ -223,23 +232,23 @@ def find_c_compiler(cc: str, profile: str, say: Say) -> CCompiler | None:
         if not accepts([]):
             say(f"no working C compiler ('{shlex.join(command)}' fails on a small program): {only_python}")
             return None
-        flags = [*CFLAGS, *PROFILES[profile], "-fopenmp"]
+        flags = [*CFLAGS, *PROFILES[profile]]
         optional = [flag for flag in flags if flag in OPTIONAL_CFLAGS]
         refused = set() if accepts(optional) else {flag for flag in optional if not accepts([flag])}
-        if "-fopenmp" in refused:
-            say(f"'{shlex.join(command)}' has no OpenMP: the c backend will use one thread")
         accepted = [flag for flag in flags if flag not in refused]
         wanted_variants = VARIANTS if profile == "portable" else {"llama3": []}
         more_flags = {name: more for name, more in wanted_variants.items() if accepts(more)}
         variants = {}
         for name, more in more_flags.items():
             flags = [*accepted, *more, *shlex.split(os.environ.get("CFLAGS", ""))]
-            symbols = [] if "-fopenmp" in refused else ["OPENMP"]
+            symbols = ["THREADS"]
             for symbol, probe in PROBES.items():
                 source.write_text(probe, encoding="utf-8")
                 if not accepts(flags):
                     break
                 symbols.append(symbol)
+            if "VNNI" in symbols and accepts([*flags, "-mprefer-vector-width=512"]):
+                flags.append("-mprefer-vector-width=512")  # a vector of lanes in one register
             variants[name] = Variant(tuple(flags), tuple(symbols))
     version = run([*command, "--version"]).stdout.partition("\n")[0]
     return CCompiler(tuple(command), version, variants)
@@ -293,7 +302,6 @@ def build(
         "cc": shlex.join(c_compiler.command) if c_compiler else None,
         "cc_version": c_compiler.version if c_compiler else None,
         "cflags": {f"{name}.c": list(variant.flags) for name, variant in variants.items()},
-        "openmp": any("OPENMP" in variant.symbols for variant in variants.values()),
     }
     headers = [str(Path(name).with_suffix(".h")) for name in defines if name.endswith(".c")]
     artefacts = [*defines, *headers, *map(library_name, variants)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import weakref
 from collections.abc import Callable
@@ -37,6 +36,7 @@ class CEngine:
 
     name = "c"
     packs = True
+    has_threads = True
 
     def __init__(self, classes: dict[str, Any]) -> None:
         self._classes = classes
@@ -100,9 +100,6 @@ def load(folder: Path) -> CEngine:
     """
     variant = find_variant(folder)
     header, library = folder / f"{variant}.h", folder / library_name(variant)
-    # libgomp lets idle threads spin for milliseconds, in which other processes get nothing done; sleeping at once would
-    # be slower, as a token takes hundreds of parallel regions. It reads this when it is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         declared = parse_header(header.read_text(encoding="utf-8"))
         return CEngine(_make_classes(ctypes.CDLL(str(library.absolute())), declared))

@@ -14,6 +14,8 @@ class Engine(Protocol):
     name: str
     packs: bool
     """Whether weights are worth packing (`Tensor.pack`)."""
+    has_threads: bool
+    """Whether several threads compute at the same time."""
 
     def __getattr__(self, name: str) -> Any:
         """Return a generated class or enumeration."""

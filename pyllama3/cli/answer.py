@@ -25,7 +25,7 @@ def generate_options(stack: ExitStack, llm: Llama, options: dict[str, Any]) -> d
     result = dict(options)
     result["grammar"] = _grammar(result.pop("as_json"), result.pop("json_schema"), result.pop("regex"))
     if options["draft"] is not None:
-        smaller = load_model(options["draft"], backend=llm.backend, threads=llm.threads, exact=llm.exact)
+        smaller = load_model(options["draft"], backend=llm.backend, threads=llm.threads, precision=llm.precision)
         result["draft"] = stack.enter_context(smaller)
     return result
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..config import Precision
 from ..cpu import MAX_THREADS
-from .options import DEFAULT_MODEL
+from .options import DEFAULT_MODEL, precision_options
 
 if TYPE_CHECKING:
     from ..weights import Weights
@@ -45,7 +46,7 @@ def _numbers_option(*names: str, least: int = 0, most: int | None = None, **opti
 @click.option("-r", "--repetitions", type=click.IntRange(1), default=5, show_default=True, help="Runs of each test.")
 @_numbers_option("-t", "--threads", least=1, most=MAX_THREADS, help="Threads; by default one per physical core.")
 @click.option("--backend", metavar="NAME", help="c, numba or python; by default the fastest that was built.")
-@click.option("--exact", is_flag=True, help="Compute in single precision.")
+@precision_options
 @click.option("-o", "--output", type=click.Choice(["md", "json", "csv"]), default="md", show_default=True)
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw an svg or png, too."
@@ -60,7 +61,7 @@ def command(
     repetitions: int,
     threads: list[int] | None,
     backend: str | None,
-    exact: bool,
+    precision: Precision,
     output: str,
     plot: Path | None,
 ) -> None:
@@ -85,7 +86,7 @@ def command(
     results = []
     for load in _loaders(models, shapes, types):
         results += measure(
-            load, tests, backend=backend, exact=exact, threads=threads, repetitions=repetitions, report=_report
+            load, tests, backend=backend, precision=precision, threads=threads, repetitions=repetitions, report=_report
         )
     machine = describe_machine()
     if output == "md":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..config import PRECISIONS, Precision
 from .options import DEFAULT_MODEL
 
 DEFAULT_PROMPT = "The capital of France is"
@@ -31,7 +32,11 @@ DEFAULT_PROMPT = "The capital of France is"
 @click.option("--tokens", metavar="IDS", help="Token ids such as 1,5,9 instead of a prompt.")
 @click.option("--bisect", is_flag=True, help="Look into layers and name the operation that is out of tolerance.")
 @click.option(
-    "--exact/--fast", default=True, show_default=True, help="Compute in single precision, or as by default elsewhere."
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="exact",
+    show_default=True,
+    help="Compute in float32, as by default elsewhere (16-bit integers), or with 8-bit integers.",
 )
 @click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -45,7 +50,7 @@ def command(
     builds: tuple[str, ...],
     tokens: str | None,
     bisect: bool,
-    exact: bool,
+    precision: Precision,
     threads: int | None,
     as_json: bool,
     html: Path | None,
@@ -69,7 +74,7 @@ def command(
             models,
             backends=backends.split(",") if backends else None,
             builds=builds,
-            exact=exact,
+            precision=precision,
             threads=threads,
             progress=progress,
         )

@@ -47,7 +47,7 @@ def command(as_json: bool) -> None:
             ("library", library_name(variant)),
             ("C compiler", manifest["cc_version"]),
             ("flags", " ".join(manifest["cflags"][f"{variant}.c"])),
-            ("threads", f"{physical_cores()} (one per core)" if manifest["openmp"] else "1 (built without OpenMP)"),
+            ("threads", f"{physical_cores()} (one per core)"),
         ]
     rows += [("models", f"{', '.join(ALIASES)}; cache: {cache_dir()}")]
     width = max(len(name) for name, _ in rows)

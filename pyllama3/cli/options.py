@@ -58,10 +58,21 @@ model_option = click.option(
     help="A file or directory, an alias, hf:org/repo[:file] or a URL.",
 )
 
+exact_option = click.option(
+    "--exact", "precision", flag_value="exact", help="Compute in float32: slower, and hardly another answer."
+)
+fast_option = click.option(
+    "--fast", "precision", flag_value="fast", help="Multiply 8-bit integers: faster, and some other answers."
+)
+precision_options = _apply(
+    click.option("--default", "precision", flag_value="default", default=True, hidden=True), exact_option, fast_option
+)
+"""`precision`, see `Llama.load`."""
+
 engine_options = _apply(
     click.option("--backend", metavar="NAME", help="c, numba or python; by default the fastest there is."),
     click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core."),
-    click.option("--exact", is_flag=True, help="Compute in single precision: slower, closest to the true model."),
+    precision_options,
     click.option("-c", "--context", type=int, metavar="N", help="Tokens of context; by default 4096 or the model's."),
     click.option(
         "--cache-type",
@@ -74,7 +85,7 @@ engine_options = _apply(
 
 def pop_engine_options(options: dict[str, Any]) -> dict[str, Any]:
     """Take what `engine_options` has added out of the options of a command, to be passed to `Llama.load`."""
-    return {name: options.pop(name) for name in ("backend", "threads", "exact", "context", "cache_type")}
+    return {name: options.pop(name) for name in ("backend", "threads", "precision", "context", "cache_type")}
 
 
 chat_template_option = click.option(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from .options import model_option
+from ..config import Precision
+from .options import model_option, precision_options
 
 
 @click.command("perplexity", short_help="Measure how well a model predicts a text.")
@@ -22,7 +23,7 @@ from .options import model_option
 @click.option("--kl-backend", metavar="NAME", help="Also that from another backend, or from reference.")
 @click.option("--backend", metavar="NAME", help="c, numba, python or reference; by default the fastest.")
 @click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core.")
-@click.option("--exact", is_flag=True, help="Compute in single precision: slower, closest to the true model.")
+@precision_options
 def command(
     model: str,
     path: Path,
@@ -32,7 +33,7 @@ def command(
     kl_backend: str | None,
     backend: str | None,
     threads: int | None,
-    exact: bool,
+    precision: Precision,
 ) -> None:
     """Print the perplexity of a text.
 
@@ -45,11 +46,16 @@ def command(
     windows = Windows.of(context, stride)
     text = _read(path)
     with ExitStack() as stack:
-        measured = load_predictor(stack, model, backend=backend, threads=threads, exact=exact, context=context)
+        measured = load_predictor(stack, model, backend=backend, threads=threads, precision=precision, context=context)
         other = None
         if kl_from is not None or kl_backend is not None:
             other = load_predictor(
-                stack, kl_from or model, backend=kl_backend or backend, threads=threads, exact=True, context=context
+                stack,
+                kl_from or model,
+                backend=kl_backend or backend,
+                threads=threads,
+                precision="exact",
+                context=context,
             )
             if not measured.tokenizer.has_tokens_of(other.tokenizer):
                 raise click.UsageError(f"{kl_from} has another vocabulary than {model}.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..analysis.compare.subjects import REFERENCE
 from ..analysis.perplexity import Predictor, ReferencePredictor, SessionPredictor
+from ..config import Precision
 from ..errors import OptionError
 from ..store.find import find_model
 from ..tokenizer.tokenizer import Tokenizer
@@ -24,7 +25,7 @@ class LoadedPredictor:
 
 
 def load_predictor(
-    stack: ExitStack, model: str, *, backend: str | None, threads: int | None, exact: bool, context: int
+    stack: ExitStack, model: str, *, backend: str | None, threads: int | None, precision: Precision, context: int
 ) -> LoadedPredictor:
     """Load a model, which `stack` closes.
 
@@ -32,7 +33,9 @@ def load_predictor(
         PyLlama3Error: see `Llama.load`.
     """
     if backend != REFERENCE:
-        llm = stack.enter_context(load_model(model, backend=backend, threads=threads, exact=exact, context=context))
+        llm = stack.enter_context(
+            load_model(model, backend=backend, threads=threads, precision=precision, context=context)
+        )
         return LoadedPredictor(SessionPredictor(stack.enter_context(llm.session())), llm.tokenizer)
     with download_progress(model) as progress:
         weights = load_weights(find_model(model, progress=progress))

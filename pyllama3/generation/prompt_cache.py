@@ -103,7 +103,10 @@ def saving(path: Path, session: Session, ids: Sequence[int], pieces: Iterator[Pi
 def _kind(session: Session) -> dict[str, Any]:
     """Return what has to be equal, by the names that messages give it."""
     model = session.model
-    return {"model": model.fingerprint, "precision": f"{model.cache_type}{' exact' if model.exact else ''}"}
+    return {
+        "model": model.fingerprint,
+        "precision": f"{model.cache_type} cache, {model.activation_bits}-bit activations",
+    }
 
 
 def _parse(path: Path, data: bytes) -> tuple[dict[str, Any], memoryview]:

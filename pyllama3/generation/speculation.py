@@ -121,7 +121,7 @@ class Speculation:
             self.settle()
             self._draft = self._guess(ids)
             self.drafted += len(self._draft)
-            self._rows = self._session.feed([ids[-1], *self._draft], all_logits=True, steady=True)
+            self._rows = self._session.feed([ids[-1], *self._draft], all_logits=True)
         assert self._rows is not None
         logits: NDArray[np.float32] = self._rows[self._used]
         return logits

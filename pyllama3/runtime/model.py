@@ -5,19 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Engine
 from ..backends.arrays import Pool
+from ..config import CACHE_TYPES, PRECISIONS, CacheType, Precision
 from ..errors import OptionError, WeightsError
 from ..weights import Tensor, TensorType, Weights
-
-CacheType = Literal["f32", "f16", "int8"]
-CACHE_TYPES = get_args(CacheType)
-"""What keys and values are stored as: numbers of single or half precision, or integers with a scale per head."""
 
 
 class EngineModel:
@@ -29,27 +27,30 @@ class EngineModel:
         weights: Weights,
         *,
         threads: int,
-        exact: bool = False,
+        precision: Precision = "default",
         cache_type: CacheType | None = None,
     ) -> None:
         """Hand weights to an engine.
 
-        With `exact`, states compute and by default cache in single precision only; otherwise activations are quantized
-        to 8 bits where that is faster, and caches by default have half precision.
+        With `precision` "exact", states compute and by default cache in single precision only; otherwise the vectors
+        that packed matrices are multiplied with are quantized, to 16 bits, or for "fast" to 8 bits where the processor
+        gains from that, and caches by default have half precision.
 
         Raises:
-            OptionError: the cache type is unknown.
+            OptionError: the precision or the cache type is unknown.
             WeightsError: the model is larger than the engine allows.
         """
+        if precision not in PRECISIONS:
+            raise OptionError(f"the precision is '{precision}'; allowed: {', '.join(PRECISIONS)}")
         self.engine = engine
         self.config = weights.config
         self.threads = threads
-        self.exact = exact
-        self.cache_type = cache_type or ("f32" if exact else "f16")
+        self.precision = precision
+        self.cache_type = cache_type or ("f32" if precision == "exact" else "f16")
         if self.cache_type not in CACHE_TYPES:
             raise OptionError(f"the cache type is '{cache_type}'; allowed: {', '.join(CACHE_TYPES)}")
-        self.quantizes = engine.packs and engine.Int8.is_fast() and not exact
-        """Whether activations are quantized where that is faster."""
+        self.activation_bits = _activation_bits(engine, precision)
+        """Bits of a number that quantized matrices are multiplied with: 8, 16, or 32 for floats."""
         self._weights = weights
         config = weights.config
         limits = engine.Llama3Model
@@ -79,32 +80,27 @@ class EngineModel:
         # the output matrix, often the largest, is packed first: while it is, it takes its memory twice
         embedding = weights.tensors["token_embd.weight"].joined()  # once, where it is the output matrix, too
         tensors = {"output.weight": embedding, **weights.tensors, "token_embd.weight": embedding}
-        for name, tensor in tensors.items():
-            self._set_tensor(name, tensor)
+        with ThreadPoolExecutor(threads) as packers:
+            for name, tensor in tensors.items():
+                self._set_tensor(name, tensor, packers)
 
-    def _set_tensor(self, name: str, tensor: Tensor) -> None:
+    def _set_tensor(self, name: str, tensor: Tensor, packers: Executor) -> None:
         engine = self.engine
         parts = name.split(".")  # "blk.0.attn_q.weight" or "output.weight"
         layer = int(parts[1]) if parts[0] == "blk" else 0
         target = self.core.get_tensor(engine.TensorId[parts[-2].upper()], layer)
+        if parts[-1] == "bias":
+            target.set_bias(self._pool.copy(tensor.data, "float32"))
+            return
         rows, cols = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
-        shape = engine.TensorType(int(tensor.type)), rows, cols
-        target.set(*shape, None, None, None)
-        is_multiplied = engine.packs and rows > 1 and parts[-2] != "token_embd"
-        words = target.get_words_length(not self.quantizes) if is_multiplied else 0
-        # what is multiplied as it is stored is also read faster from the pool's pages
-        view = self._pool.copy if is_multiplied and words == 0 else engine.view
-        target.set(*shape, *_arrays(tensor, view))
-        if words > 0:
-            minimums, subscales = target.get_minimums_length(), target.get_subscales_length()
-            target.pack(
-                self._pool.take("int32", words),
-                self._pool.take("int16", target.get_scales_length()),
-                self._pool.take("int16", minimums) if minimums > 0 else None,
-                self._pool.take("int8", subscales) if subscales > 0 else None,
-                self.threads,
-            )
-        if is_multiplied:
+        target.set(engine.TensorType(int(tensor.type)), rows, cols, *_arrays(tensor, engine.view))
+        if engine.packs and rows > 1 and parts[-2] != "token_embd":
+            length = target.get_packed_length()
+            if tensor.type == TensorType.F32:
+                target.set_packed(None, self._pool.take("float32", length))
+            else:
+                target.set_packed(self._pool.take("int16", length), None)
+            list(packers.map(lambda part: target.pack(part, self.threads), range(self.threads)))
             tensor.release()
 
     def check_logits(self, logits: NDArray[np.float32]) -> None:
@@ -143,3 +139,9 @@ def _arrays(tensor: Tensor, view: Callable[[NDArray[np.uint8], str], Any]) -> li
     else:
         position, dtype = 2, "uint8"
     return [view(tensor.data, dtype) if at == position else None for at in range(3)]
+
+
+def _activation_bits(engine: Engine, precision: Precision) -> int:
+    if precision == "exact" or not engine.packs:
+        return 32
+    return 8 if precision == "fast" and engine.Activations.get_max_byte() > 0 else 16

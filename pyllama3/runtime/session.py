@@ -52,10 +52,10 @@ class Session:
         """Tokens the session holds."""
         return tuple(self._ids)
 
-    def feed(self, ids: Sequence[int], *, all_logits: bool = False, steady: bool = False) -> NDArray[np.float32]:
+    def feed(self, ids: Sequence[int], *, all_logits: bool = False) -> NDArray[np.float32]:
         """Append tokens and return the logits after the last (vocab_size,), or after each (len(ids), vocab_size).
 
-        With `steady` they are the same, to the last bit, as when the tokens are fed one by one.
+        They are the same, to the last bit, however the tokens are cut into calls.
 
         Raises:
             ContextError: the tokens do not fit into the context; none of them was fed.
@@ -73,7 +73,7 @@ class Session:
             state.sequence_ids[:rows] = 0
             wanted = rows if all_logits else int(start + rows == len(ids))
             state.logit_rows[:wanted] = np.arange(rows - wanted, rows)
-            logits = state.forward(rows, wanted, steady=steady)
+            logits = state.forward(rows, wanted)
             self.model.check_logits(logits)
             self._ids += map(int, chunk)
             if wanted:
@@ -126,7 +126,9 @@ class Session:
 
     def close(self) -> None:
         """Free the caches; the session can not be used any more."""
-        vars(self).pop("_state", None)
+        if "_state" in vars(self):
+            self._state.close()
+            del self._state
 
     def __enter__(self) -> Session:
         return self

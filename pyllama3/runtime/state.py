@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import struct
+import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import Engine
 from ..backends.arrays import enlarge_pages
 from .model import EngineModel
+from .threads import Pace, Workers
 
 _CACHE_DTYPES = {"f32": "float32", "f16": "int16", "int8": "int8"}
+
+_LONG = 8
+"""Rows from which on a pass is timed as a prompt is."""
 
 BATCH = 128
 """Most rows in a forward pass: weights are read once for all of them, and their activations stay in cache."""
@@ -38,12 +42,14 @@ class State:
         self.batch = batch
         self._sequences = sequences
         self.core = engine.Llama3State()
-        self.core.init(model.core, context, sequences, batch, threads or model.threads)
+        self.threads = threads or model.threads
+        self.core.init(model.core, context, sequences, batch, self.threads)
+        self._workers = Workers(engine, self.core)
+        self._paces = {is_long: Pace(self.threads if engine.has_threads else 1) for is_long in (False, True)}
         self.cache = self._allocate_cache()
         """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
         self._has_large_pages = False
-        if model.quantizes:
-            allow_quantizing(engine, self.core.get_input(), self.core.get_input_length())
+        allow_quantizing(model, self.core.get_input(), self.core.get_input_length())
         self._buffers: dict[str, Any] = {}
         for buffer in engine.Buffer:
             data = engine.empty("float32", self.core.get_buffer_length(buffer))
@@ -61,7 +67,7 @@ class State:
         lengths = cache.get_keys_length(), cache.get_values_length()
         arrays = [engine.empty(dtype, length, sparse=True) for length in lengths]
         if kind == "int8":
-            arrays += [engine.empty("float32", cache.get_scales_length()) for _ in range(2)]
+            arrays += [engine.empty("float32", cache.get_scales_length(), sparse=True) for _ in range(2)]
         {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}[kind](*arrays)
         return arrays
 
@@ -83,37 +89,50 @@ class State:
         return [
             engine.numpy(keys, dtype).reshape(*heads, most // 16, -1)[:, :, :, :tiles],
             engine.numpy(values, dtype).reshape(*heads, -1, most, 16)[:, :, :, :, :positions],
-            *(engine.numpy(array, "float32").reshape(*heads, most)[:, :, :, :positions] for array in scales),
+            *(engine.numpy(array, "float32").reshape(*heads, -1, most)[:, :, :, :, :positions] for array in scales),
         ]
 
     def buffer(self, name: str) -> NDArray[np.float32]:
         """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""
         return self.model.engine.numpy(self._buffers[name], "float32")
 
-    def forward(self, rows: int, logit_rows: int, *, steady: bool = False) -> NDArray[np.float32]:
+    def forward(self, rows: int, logit_rows: int) -> NDArray[np.float32]:
         """Run a batch and return a view of the logits (logit_rows, vocab_size), valid until the next batch.
 
-        With `steady` they are the same, to the last bit, as those of batches of one row.
+        The logits of a row are the same, to the last bit, whatever other rows there are and however many threads
+        compute.
 
         Raises:
             WeightsError: the engine has met a number that its language cannot convert.
         """
-        self.core.get_input().set_steady(steady)
+        pace = self._paces[rows >= _LONG]
+        threads = pace.choose()
+        self._workers.start(threads - 1)
+        started = time.monotonic()
         try:
-            self.core.forward(rows, logit_rows)
+            self.core.forward(rows, logit_rows, threads)
         except (ArithmeticError, struct.error) as error:  # generated Python only
             raise self.model.damage(f"a number in the forward pass is not finite ({error})") from error
+        pace.learn(threads, (time.monotonic() - started) / rows)
         if not self._has_large_pages and self._sequences == 1 and 2 * self.positions[rows - 1] >= self.context:
             self._enlarge_pages()
         vocab_size = self.model.config.vocab_size
         return self.buffer("LOGITS")[: logit_rows * vocab_size].reshape(logit_rows, vocab_size)
 
+    def close(self) -> None:
+        """Let the threads go; the state can not be used any more."""
+        self._workers.dismiss()
 
-def allow_quantizing(engine: Engine, activations: Any, length: int) -> None:
-    """Give `Activations` of up to `length` numbers the memory for 8-bit integers, and scales and sums of blocks.
+
+def allow_quantizing(model: EngineModel, activations: Any, length: int) -> None:
+    """Give `Activations` of up to `length` numbers the memory for the integers that a model multiplies, if it does.
 
     Raises:
         BackendError: there is not enough memory.
     """
-    lengths = (("int8", length), ("float32", length // 32), ("float32", length // 16))
-    activations.set_quantized(*(engine.empty(dtype, max(1, count)) for dtype, count in lengths))
+    engine, bits = model.engine, model.activation_bits
+    if bits == 32:
+        return
+    arrays = [engine.empty("float32", max(1, length // run)) for run in (32, 16)]
+    small = engine.empty("int8", max(1, length)) if bits == 8 else None
+    activations.set_quantized(engine.empty("int16", max(1, length)), small, *arrays)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...backends import load_engine
+from ...config import Precision
 from ...cpu import physical_cores
 from ...errors import ContextError
 from ...runtime.model import EngineModel
@@ -55,7 +56,7 @@ class Result:
     """Bytes of all tensors in the file."""
     params: int
     backend: str
-    exact: bool
+    precision: Precision
     threads: int
     test: SpeedTest
     speeds: tuple[float, ...]
@@ -102,7 +103,7 @@ def measure(
     tests: Sequence[SpeedTest],
     *,
     backend: str | None = None,
-    exact: bool = False,
+    precision: Precision = "default",
     threads: Sequence[int] | None = None,
     repetitions: int = 5,
     report: Report = lambda text: None,
@@ -124,7 +125,7 @@ def measure(
     if context > weights.config.context:
         raise ContextError(f"{longest.name} needs {context} tokens; {weights.path} allows {weights.config.context}")
     name, size = describe(weights), sum(tensor.nbytes for tensor in weights.tensors.values())
-    model = EngineModel(engine, weights, threads=max(threads), exact=exact)
+    model = EngineModel(engine, weights, threads=max(threads), precision=precision)
     results = []
     for count in threads:
         session = Session(model, context=context, threads=count)
@@ -137,7 +138,7 @@ def measure(
                     size=size,
                     params=weights.parameters,
                     backend=engine.name,
-                    exact=exact,
+                    precision=precision,
                     threads=count,
                     test=test,
                     speeds=speeds,

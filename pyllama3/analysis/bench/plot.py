@@ -61,4 +61,5 @@ def draw(results: Sequence[Result], path: Path, title: str) -> None:
 
 def _label(result: Result) -> str:
     threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
-    return f"{result.model}\n{result.backend}{' exact' if result.exact else ''}, {threads}"
+    precision = "" if result.precision == "default" else f" {result.precision}"
+    return f"{result.model}\n{result.backend}{precision}, {threads}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...backends import BACKENDS, is_available, load_engine
+from ...config import Precision
 from ...cpu import choose_threads
 from ...runtime.model import EngineModel
 from ...store.download import Progress
@@ -20,7 +21,7 @@ def load_subjects(
     *,
     backends: Sequence[str] | None = None,
     builds: Sequence[str] = (),
-    exact: bool,
+    precision: Precision,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> list[Subject]:
@@ -31,7 +32,7 @@ def load_subjects(
         backends: names, "reference" among them or not; by default all that are available and the reference, or for
             several models the fastest backend.
         builds: build folders whose backends are subjects, too.
-        exact: see `EngineModel`.
+        precision: see `EngineModel`.
         threads: how many compute; by default as many as there are physical cores.
         progress: receives the bytes done and in all while a model is downloaded.
 
@@ -52,7 +53,7 @@ def load_subjects(
                 label = f"{name}{of_build}{of_model}"
                 if name != REFERENCE:
                     engine = load_engine(name, folder)
-                    loaded = EngineModel(engine, weights, threads=chosen, exact=exact)
+                    loaded = EngineModel(engine, weights, threads=chosen, precision=precision)
                     subjects.append(EngineSubject(label, weights, loaded))
                 elif folder is None:
                     subjects.append(ReferenceSubject(label, weights))

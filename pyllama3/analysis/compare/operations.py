@@ -106,23 +106,24 @@ def _product(
 ) -> _Step:
     """Return the step that multiplies vectors (T, columns) with a matrix.
 
-    Where the engine may have quantized the vectors, which depends on the type of the matrix and on the number of rows,
-    each number is expected to be the product of either the vectors or what 8 bits keep of them, whichever is nearer.
+    Where the engine may have quantized the vectors, which depends on the type of the matrix, each number is expected to
+    be the product of either the vectors or what so many bits keep of them, whichever is nearer.
     """
     weight = judge.tensors[tensor]
     expected = x @ weight.T
-    if subject.model.quantizes:
-        rounded = eight_bits(x) @ weight.T
+    bits = subject.model.activation_bits
+    if bits < 32:
+        rounded = quantized(x, bits) @ weight.T
         expected = np.where(np.abs(actual - rounded) < np.abs(actual - expected), rounded, expected)
     return _Step(stage, name, tensor, actual, expected, "product")
 
 
-def eight_bits(x: Array, size: int = 32) -> Array:
-    """Return vectors (..., columns) whose blocks of a size are rounded to steps of 1/127 of their largest magnitude."""
+def quantized(x: Array, bits: int = 8, size: int = 32) -> Array:
+    """Return vectors (..., columns) whose blocks of a size are rounded to integers of some bits times a scale."""
     if x.shape[-1] % size:
         return x
     blocks = x.reshape(*x.shape[:-1], -1, size)
-    step = np.abs(blocks).max(axis=-1, keepdims=True) / 127
+    step = np.abs(blocks).max(axis=-1, keepdims=True) / (2 ** (bits - 1) - 1)
     step[step == 0] = 1
     result: Array = (np.round(blocks / step) * step).reshape(x.shape)
     return result
@@ -246,7 +247,11 @@ class _LayerProbe:
         cache_type = self._subject.model.cache_type
         if cache_type == "f16":
             return x.astype(np.float16).astype(np.float64)
-        return eight_bits(x, x.shape[-1]) if cache_type == "int8" else x
+        if cache_type == "int8":
+            width = x.shape[-1]
+            padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -width % 32)])  # the last run of a head may be shorter
+            return quantized(padded, 8)[..., :width]
+        return x
 
     def _norm(self, x: Array, tensor: str) -> Array:
         """Return what the reference makes of the residual stream."""
@@ -261,14 +266,11 @@ class _LayerProbe:
         engine, (count, cols) = model.engine, x.shape
         rows = self._subject.weights.tensors[self._name(tensor)].shape[0]
         activations = engine.Activations()
-        if model.quantizes:
-            allow_quantizing(engine, activations, x.size)
+        allow_quantizing(model, activations, x.size)
         activations.set(self._copy(x), cols)
         activations.quantize(0, count)
         y = engine.empty("float32", count * rows)
-        model.core.get_tensor(engine.TensorId[tensor.upper()], self._layer).mat_mul(
-            y, activations, count, model.threads
-        )
+        model.core.get_tensor(engine.TensorId[tensor.upper()], self._layer).mat_mul(y, activations, count)
         return engine.numpy(y, "float32").reshape(count, rows).astype(np.float64)
 
     def _rotates_to(self, x: Array, rotated: Array) -> bool:
@@ -326,6 +328,7 @@ class _LayerProbe:
         length = len(self._keys)
         queries, positions = self._copy(query), self._copy(np.array(rows), "int32")
         scratch = engine.empty("float32", cache.get_scratch_length())
+        cache.set_work(scratch, queries, positions, scratch)
         numbers = engine.numpy(scratch, "float32")
         stride = cache.get_scores_stride()
         scores = np.zeros((len(rows), config.heads, length))
@@ -336,8 +339,8 @@ class _LayerProbe:
             view = numbers[offset : offset + count * stride].reshape(end - start, group, stride)[..., :visible]
             for head in range(config.kv_heads):
                 heads = np.s_[start:end, head * group : (head + 1) * group, :visible]
-                cache.score(queries, positions, start, end, self._layer, 0, head, scratch, 0)
+                cache.score(start, end, self._layer, 0, head, 0)
                 scores[heads] = view
-                cache.normalize(positions, start, end, scratch, 0)
+                cache.softmax_rows(start, end, 0)
                 probabilities[heads] = view
         return scores, probabilities

@@ -30,15 +30,19 @@ class Tolerance:
 
 
 EXACT = Tolerance(stage=1e-9)
-_ACTIVATIONS = Tolerance(stage=0.1, product=1e-3)
-"""Where products are of 8-bit activations."""
+_ACTIVATIONS = {
+    8: Tolerance(stage=0.1, product=1e-3),
+    16: Tolerance(stage=1e-6, product=1e-8),
+    32: EXACT,
+}
+"""By the bits of the numbers that matrices are multiplied with."""
 _CACHES = {"f32": EXACT, "f16": Tolerance(stage=5e-4), "int8": Tolerance(stage=0.3, cached=1e-4)}
 """By what keys and values are stored as."""
 
 
 def tolerance_of(model: EngineModel) -> Tolerance:
     """Return the tolerance for how a model computes: the widest of all that its precision asks for."""
-    reasons = [_CACHES[model.cache_type], *([_ACTIVATIONS] if model.quantizes else [])]
+    reasons = [_CACHES[model.cache_type], _ACTIVATIONS[model.activation_bits]]
     return Tolerance(
         stage=max(reason.stage for reason in reasons),
         product=max(reason.product for reason in reasons),
