@@ -29,15 +29,16 @@ from tiny_models import write_tiny
 import pyllama3.analysis.compare.subjects
 import pyllama3.analysis.reference
 from pyllama3.analysis.compare.comparison import Comparison, compare
-from pyllama3.analysis.compare.operations import eight_bits
+from pyllama3.analysis.compare.operations import quantized
 from pyllama3.analysis.compare.report import as_table, to_json
 from pyllama3.analysis.compare.subjects import EMBEDDING, HEAD, EngineSubject, ReferenceSubject, Stage
 from pyllama3.analysis.compare.tolerances import EXACT, tolerance_of
 from pyllama3.analysis.metrics import agreement, difference
 from pyllama3.analysis.pages.compare import write_page
 from pyllama3.backends import Engine, engine_dir, library_name, load_engine, read_manifest
+from pyllama3.config import CACHE_TYPES, PRECISIONS, CacheType, Precision
 from pyllama3.errors import BackendError, OptionError
-from pyllama3.runtime.model import CACHE_TYPES, CacheType, EngineModel
+from pyllama3.runtime.model import EngineModel
 from pyllama3.weights import TensorType, Weights, load_weights
 
 IDS = [257, 7, 104, 0, 287, 7, 33, 33, 190, 12, 5]
@@ -47,8 +48,8 @@ def tiny_weights(path: Path, type: GGMLQuantizationType = GGMLQuantizationType.F
     return load_weights(write_tiny(path / f"{type.name}.gguf", 6, type, **overrides))
 
 
-def run(engine: Engine, weights: Weights, *, exact: bool = True, threads: int = 1) -> Comparison:
-    model = EngineModel(engine, weights, threads=threads, exact=exact)
+def run(engine: Engine, weights: Weights, *, precision: Precision = "exact", threads: int = 1) -> Comparison:
+    model = EngineModel(engine, weights, threads=threads, precision=precision)
     subjects = [ReferenceSubject("reference", weights), EngineSubject(engine.name, weights, model)]
     return compare(subjects, IDS, bisect=True)
 
@@ -56,10 +57,12 @@ def run(engine: Engine, weights: Weights, *, exact: bool = True, threads: int = 
 # a clean build
 
 
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("type", [TensorType.F32, TensorType.F16, TensorType.Q4_0, TensorType.Q8_0, TensorType.Q5_1])
-def test_a_clean_build_is_within_tolerance(engine: Engine, tmp_path: Path, type: TensorType, exact: bool) -> None:
-    comparison = run(engine, tiny_weights(tmp_path, ggml(type)), exact=exact, threads=2)
+def test_a_clean_build_is_within_tolerance(
+    engine: Engine, tmp_path: Path, type: TensorType, precision: Precision
+) -> None:
+    comparison = run(engine, tiny_weights(tmp_path, ggml(type)), precision=precision, threads=2)
     found = comparison.examinations[0]
     assert [operation.name for operation in found.operations] == ["embedding", *OPERATIONS * 2, "norm", "output"]
     assert comparison.agrees, as_table(comparison)
@@ -67,17 +70,19 @@ def test_a_clean_build_is_within_tolerance(engine: Engine, tmp_path: Path, type:
 
 
 @pytest.mark.parametrize("cache_type", CACHE_TYPES)
-@pytest.mark.parametrize("exact", [True, False])
-def test_the_tolerance_follows_the_cache(engine: Engine, tmp_path: Path, cache_type: CacheType, exact: bool) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_tolerance_follows_the_cache(
+    engine: Engine, tmp_path: Path, cache_type: CacheType, precision: Precision
+) -> None:
     """Each type of cache is within its own tolerance, and not within that of a more exact one."""
     weights = tiny_weights(tmp_path, GGMLQuantizationType.Q8_0)
-    model = EngineModel(engine, weights, threads=1, exact=exact, cache_type=cache_type)
-    assert (tolerance_of(model) == EXACT) == (cache_type == "f32" and not model.quantizes)
+    model = EngineModel(engine, weights, threads=1, precision=precision, cache_type=cache_type)
+    assert (tolerance_of(model) == EXACT) == (cache_type == "f32" and model.activation_bits == 32)
     subjects = [ReferenceSubject("reference", weights), EngineSubject(engine.name, weights, model)]
     comparison = compare(subjects, IDS, bisect=True)
     assert comparison.agrees, as_table(comparison)
     worst = max(stage.worst_nmse for stage in comparison.examinations[0].stages.values())
-    assert (worst > EXACT.stage) == (cache_type != "f32" or model.quantizes)
+    assert (worst > EXACT.stage) == (cache_type != "f32" or model.activation_bits < 32)
     values = [operation for operation in comparison.examinations[0].operations if operation.name == "values"]
     assert {operation.allowed for operation in values} == {1e-4 if cache_type == "int8" else 2e-12}
 
@@ -93,9 +98,9 @@ OPERATIONS = [
 PYTHON_FAULTS = {
     "embedding": ("embeddings.dequantize(chunk, self._tokens[row],", "embeddings.dequantize(chunk, self._tokens[0],"),
     "norm": ("= x[offset + i] * scale * weight[i]", "= x[offset + i] * scale"),
-    "q": ("_attn_q._mat_mul_part(self._query", "_attn_output._mat_mul_part(self._query"),
-    "k": ("_attn_k._mat_mul_part(self._key", "_attn_v._mat_mul_part(self._key"),
-    "v": ("_attn_v._mat_mul_part(self._value", "_attn_k._mat_mul_part(self._value"),
+    "q": ("_attn_q.mat_mul_part(self._query", "_attn_output.mat_mul_part(self._query"),
+    "k": ("_attn_k.mat_mul_part(self._key", "_attn_v.mat_mul_part(self._key"),
+    "v": ("_attn_v.mat_mul_part(self._value", "_attn_k.mat_mul_part(self._value"),
     "rope": ("= a * c - b * s", "= a * c + b * s"),
     "scores": ("scale: float = 1 / math.sqrt(width)", "scale: float = 1"),
     "mask": ("self._group)] + 1\n\t\t\tKernels.softmax(", "self._group)] + 2\n\t\t\tKernels.softmax("),
@@ -103,23 +108,23 @@ PYTHON_FAULTS = {
         "for i in range(count):\n\t\t\tx[offset + i] *= scale",
         "for i in range(1):\n\t\t\tx[offset + i] *= scale",
     ),
-    "values": ("= scratch[sums + k]", "= scratch[sums + (k ^ 1)]"),
+    "values": ("= self._scratch[sums + k]", "= self._scratch[sums + (k ^ 1)]"),
     "output projection": (
-        "_attn_output.mat_mul(self._update, self._input, rows,",
-        "_attn_output.mat_mul(self._update, self._input, rows - 1,",
+        "_attn_output.mat_mul_part(self._update, self._input, self._rows,",
+        "_attn_output.mat_mul_part(self._update, self._input, self._rows - 1,",
     ),
     "residual": (
-        "Kernels.add(self._residual, self._update, rows *",
-        "Kernels.add(self._residual, self._update, -1 + rows *",
+        "_attn_output._add_part(self._residual, self._update, self._rows,",
+        "_attn_output._add_part(self._residual, self._update, self._rows - 1,",
     ),
-    "gate": ("_ffn_gate._mat_mul_part(self._gate", "_ffn_up._mat_mul_part(self._gate"),
-    "up": ("_ffn_up._mat_mul_part(self._up", "_ffn_gate._mat_mul_part(self._up"),
+    "gate": ("_ffn_gate.mat_mul_part(self._gate", "_ffn_up.mat_mul_part(self._gate"),
+    "up": ("_ffn_up.mat_mul_part(self._up", "_ffn_gate.mat_mul_part(self._up"),
     "swiglu": ("/ (1 + e) * up[offset + i]", "/ (1 + e)"),
     "down": (
-        "_ffn_down.mat_mul(self._update, self._input, rows,",
-        "_ffn_down.mat_mul(self._update, self._input, rows - 1,",
+        "_ffn_down.mat_mul_part(self._update, self._input, self._rows,",
+        "_ffn_down.mat_mul_part(self._update, self._input, self._rows - 1,",
     ),
-    "output": ("self._model._get_output().mat_mul(", "self._model._get_token_embd().mat_mul("),
+    "output": ("self._model._get_output().mat_mul_part(", "self._model._get_token_embd().mat_mul_part("),
 }
 SMALL_FAULTS = {
     "softmax": ("c2: float = 0.240226507", "c2: float = 0.2406"),
@@ -132,8 +137,8 @@ C_FAULTS = {
     "rope": ("= a * c - b * s;", "= a * c + b * s;"),
     "scores": ("float scale = (float) (1 / sqrt(width));", "float scale = 1;"),
     "mask": (
-        "int limit = positions[from + i / self->group] + 1;",
-        "int limit = positions[from + i / self->group] + 2;",
+        "int limit = self->rowPositions[from + i / self->group] + 1;",
+        "int limit = self->rowPositions[from + i / self->group] + 2;",
     ),
     "swiglu": ("/ (1 + e) * up[offset + i];", "/ (1 + e);"),
 }
@@ -172,10 +177,10 @@ def broken_c(folder: Path, fault: tuple[str, str]) -> Engine:
     return load_engine("c", folder)
 
 
-def check_found(engine: Engine, path: Path, name: str, *, exact: bool = True) -> None:
-    """Check that a fault is found; in fast mode the model is one whose products are of 8-bit integers."""
-    weights = tiny_weights(path, GGMLQuantizationType.F32 if exact else GGMLQuantizationType.Q4_0)
-    comparison = run(engine, weights, exact=exact)
+def check_found(engine: Engine, path: Path, name: str, *, precision: Precision = "exact") -> None:
+    """Check that a fault is found; but in exact precision the model is one whose products are of integers."""
+    type = GGMLQuantizationType.F32 if precision == "exact" else GGMLQuantizationType.Q4_0
+    comparison = run(engine, tiny_weights(path, type), precision=precision)
     found = comparison.examinations[0]
     assert not comparison.agrees
     assert found.culprit is not None, as_table(comparison)
@@ -188,16 +193,16 @@ def check_found(engine: Engine, path: Path, name: str, *, exact: bool = True) ->
         assert f"'{name}'" in as_table(comparison)
 
 
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", PYTHON_FAULTS)
-def test_a_fault_in_generated_python_is_found(tmp_path: Path, name: str, exact: bool) -> None:
-    check_found(broken_python(tmp_path, PYTHON_FAULTS[name]), tmp_path, name, exact=exact)
+def test_a_fault_in_generated_python_is_found(tmp_path: Path, name: str, precision: Precision) -> None:
+    check_found(broken_python(tmp_path, PYTHON_FAULTS[name]), tmp_path, name, precision=precision)
 
 
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", C_FAULTS)
-def test_a_fault_in_generated_c_is_found(tmp_path: Path, name: str, exact: bool) -> None:
-    check_found(broken_c(tmp_path, C_FAULTS[name]), tmp_path, name, exact=exact)
+def test_a_fault_in_generated_c_is_found(tmp_path: Path, name: str, precision: Precision) -> None:
+    check_found(broken_c(tmp_path, C_FAULTS[name]), tmp_path, name, precision=precision)
 
 
 @pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed: pip install 'pyllama3[numba]'")
@@ -210,17 +215,17 @@ def test_a_fault_in_compiled_python_is_found(tmp_path: Path, monkeypatch: pytest
     check_found(load_engine("numba", tmp_path), tmp_path, name)
 
 
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", SMALL_FAULTS)
-def test_a_small_fault_is_found(tmp_path: Path, name: str, exact: bool) -> None:
+def test_a_small_fault_is_found(tmp_path: Path, name: str, precision: Precision) -> None:
     """It may leave all stages within tolerance."""
-    check_found(broken_python(tmp_path, SMALL_FAULTS[name]), tmp_path, name, exact=exact)
+    check_found(broken_python(tmp_path, SMALL_FAULTS[name]), tmp_path, name, precision=precision)
 
 
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", SMALL_C_FAULTS)
-def test_a_small_fault_in_c_is_found(tmp_path: Path, name: str, exact: bool) -> None:
-    check_found(broken_c(tmp_path, SMALL_C_FAULTS[name]), tmp_path, name, exact=exact)
+def test_a_small_fault_in_c_is_found(tmp_path: Path, name: str, precision: Precision) -> None:
+    check_found(broken_c(tmp_path, SMALL_C_FAULTS[name]), tmp_path, name, precision=precision)
 
 
 def test_the_row_of_a_fault_is_named(tmp_path: Path) -> None:
@@ -237,7 +242,7 @@ def test_a_fault_of_the_base_is_found(tmp_path: Path) -> None:
     clean, weights = built_engine("python"), tiny_weights(tmp_path)
     broken = broken_python(tmp_path, PYTHON_FAULTS["rope"])
     base, subject = (
-        EngineSubject(label, weights, EngineModel(engine, weights, threads=1, exact=True))
+        EngineSubject(label, weights, EngineModel(engine, weights, threads=1, precision="exact"))
         for label, engine in (("broken", broken), ("clean", clean))
     )
     comparison = compare([base, subject], IDS, bisect=True)
@@ -249,7 +254,7 @@ def test_a_fault_of_the_base_is_found(tmp_path: Path) -> None:
 
 
 def test_a_fault_within_the_tolerance_of_stages_is_told(tmp_path: Path) -> None:
-    comparison = run(broken_python(tmp_path, SMALL_FAULTS["swiglu"]), tiny_weights(tmp_path), exact=False)
+    comparison = run(broken_python(tmp_path, SMALL_FAULTS["swiglu"]), tiny_weights(tmp_path), precision="default")
     assert comparison.examinations[0].first_out is None
     assert "OUT OF TOLERANCE: no stage, but an operation. The operation is 'swiglu'" in as_table(comparison)
 
@@ -258,7 +263,7 @@ def test_a_fault_in_front_of_the_first_stage_out_of_tolerance_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only layer 0 has the fault; its error is allowed here, and what layer 1 makes of it is not."""
-    line = "weights._ffn_down.mat_mul(self._update, self._input, rows, threads)\n"
+    line = "weights._ffn_down.mat_mul_part(self._update, self._input, self._rows, part, self._parts)\n"
     fault = (line, f"{line}\t\tself._update[0] *= 1.001 if layer == 0 else 1\n")
     engine, weights = broken_python(tmp_path, fault), tiny_weights(tmp_path)
     made = run(engine, weights).examinations[0].stages[Stage("feed-forward", 0)].worst_nmse
@@ -272,7 +277,7 @@ def test_a_fault_in_front_of_the_first_stage_out_of_tolerance_is_found(
 
 
 def test_a_head_that_takes_the_wrong_rows_is_found(tmp_path: Path) -> None:
-    fault = ("self._normalize(self._update,", "self._normalize(self._residual,")
+    fault = ("self._run_norm(self._update,", "self._run_norm(self._residual,")
     found = run(broken_python(tmp_path, fault), tiny_weights(tmp_path)).examinations[0]
     assert found.first_out == HEAD
     assert found.culprit is not None
@@ -294,7 +299,7 @@ def test_two_models_are_compared_tensor_by_tensor(engine: Engine, tmp_path: Path
     types = {"F32": GGMLQuantizationType.F32, "Q4_0": GGMLQuantizationType.Q4_0}
     weights = [tiny_weights(tmp_path, type) for type in types.values()]
     base, other = (
-        EngineSubject(name, one, EngineModel(engine, one, threads=1, exact=True))
+        EngineSubject(name, one, EngineModel(engine, one, threads=1, precision="exact"))
         for name, one in zip(types, weights, strict=True)
     )
     found = compare([base, other], IDS, bisect=True).examinations[0]
@@ -339,14 +344,14 @@ def test_difference() -> None:
     assert difference(expected, expected).worst_nmse == 0
 
 
-def test_eight_bits() -> None:
+def test_quantized() -> None:
     """Each block has steps of its own: 127 of them up to its largest magnitude."""
     blocks = np.linspace(-1, 1, 64).reshape(1, 2, 32) * [[[1], [1000]]]
     steps = np.abs(blocks).max(axis=2, keepdims=True) / 127
-    rounded = eight_bits(blocks.reshape(1, 64)).reshape(blocks.shape)
+    rounded = quantized(blocks.reshape(1, 64), 8).reshape(blocks.shape)
     np.testing.assert_allclose(rounded / steps, np.round(rounded / steps), atol=1e-9)
     assert (np.abs(rounded - blocks) <= steps * 0.5000001).all()
-    assert (eight_bits(np.zeros((1, 32))) == 0).all()
+    assert (quantized(np.zeros((1, 32)), 8) == 0).all()
 
 
 def test_what_is_not_a_number_is_never_within_tolerance() -> None:
@@ -391,7 +396,7 @@ def test_json_and_page(engine: Engine, tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_in_a_browser(tmp_path: Path, width: int) -> None:
     weights, same = tiny_weights(tmp_path), load_weights(tmp_path / "F32.gguf")
-    model = EngineModel(built_engine("python"), same, threads=1, exact=True)
+    model = EngineModel(built_engine("python"), same, threads=1, precision="exact")
     subjects = [ReferenceSubject("reference", weights), EngineSubject("same", same, model)]
     write_page(tmp_path / "page.html", compare(subjects, IDS, bisect=True))
     shown = browser.show(tmp_path / "page.html", tmp_path, width=width)

@@ -107,7 +107,7 @@ def test_steps_are_named_after_the_options() -> None:
 
 
 def test_insight_is_what_the_reference_computes(engine: Engine, tiny: Path) -> None:
-    insight = look_inside(EngineModel(engine, load_weights(tiny), threads=1, exact=True), IDS)
+    insight = look_inside(EngineModel(engine, load_weights(tiny), threads=1, precision="exact"), IDS)
     model, record = ReferenceModel(tiny_config(), dequantized(tiny)), Record()
     logits = model.forward(IDS, model.cache(), record)
     before = record["token_embd"]

@@ -53,7 +53,7 @@ def expected_nlls(path: Path, windows: list[tuple[int, int, int]], length: int, 
 def test_the_second_half_of_each_window_is_predicted(engine: Engine, tiny: Path, bos: int | None) -> None:
     """Windows of 16 tokens: those at 9 to 15 are predicted by the logits at 8 to 14; 5 tokens are left over."""
     expected = expected_nlls(tiny, [(0, 9, 15), (16, 9, 15), (32, 9, 15)], 16, bos)
-    session = Session(EngineModel(engine, load_weights(tiny), threads=1, exact=True), context=16)
+    session = Session(EngineModel(engine, load_weights(tiny), threads=1, precision="exact"), context=16)
     scores = list(measure(SessionPredictor(session), IDS, Windows.of(16), bos=bos))
     assert [(score.windows, score.tokens) for score in scores] == [(1, 7), (2, 14), (3, 21)]
     assert scores[0].nll == pytest.approx(np.mean(expected[:7]), rel=1e-5)
@@ -71,7 +71,7 @@ def test_strides(tiny: Path) -> None:
 
 
 def test_a_stride_that_predicts_all_but_the_first(tiny: Path) -> None:
-    session = Session(EngineModel(built_engine("python"), load_weights(tiny), threads=1, exact=True), context=16)
+    session = Session(EngineModel(built_engine("python"), load_weights(tiny), threads=1, precision="exact"), context=16)
     scores = [
         next(measure(predict, IDS, Windows.of(16, 15)))
         for predict in (SessionPredictor(session), ReferencePredictor(load_weights(tiny)))
@@ -112,7 +112,7 @@ def test_smollm2_agrees_with_the_reference(smollm2_path: Path) -> None:
     """Far within a tenth of a percent; one short window keeps the reference quick."""
     weights = load_weights(smollm2_path)
     ids = Tokenizer(weights.load_vocabulary()).encode_prompt(PROSE.read_text(encoding="utf-8"))[:48]
-    exact = Session(EngineModel(built_engine("c"), weights, threads=2, exact=True), context=48)
+    exact = Session(EngineModel(built_engine("c"), weights, threads=2, precision="exact"), context=48)
     ours = next(measure(SessionPredictor(exact), ids, Windows.of(48)))
     truth = next(measure(ReferencePredictor(weights), ids, Windows.of(48)))
     assert ours.perplexity == pytest.approx(truth.perplexity, rel=1e-5)

@@ -118,7 +118,7 @@ def test_what_readers_break_is_found(name: str, tmp_path: Path) -> None:
     config = tiny_config()
     write_gguf(tmp_path / "model.gguf", config, random_tensors(config, 6))
     weights = load_weights(tmp_path / "model.gguf")
-    model = EngineModel(load_engine("python", tmp_path), weights, threads=1, exact=True)
+    model = EngineModel(load_engine("python", tmp_path), weights, threads=1, precision="exact")
     subjects = [ReferenceSubject("reference", weights), EngineSubject("python", weights, model)]
     report = as_table(compare(subjects, [257, 7, 104, 0, 287], bisect=True))
     (blame,) = re.findall(r"The operation is '\w+' of layer 0 [\w-]+", report)

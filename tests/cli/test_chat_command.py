@@ -213,7 +213,7 @@ def test_ctrl_c_stops_the_answer_only(endless: Path, tmp_path: Path) -> None:
 def test_only_what_has_changed_is_evaluated_again(tmp_path: Path) -> None:
     config = tiny_config(context=512)
     write_gguf(tmp_path / "m.gguf", config, random_tensors(config, 1))
-    llm = Llama.load(tmp_path / "m.gguf", exact=True)
+    llm = Llama.load(tmp_path / "m.gguf", precision="exact")
     conversation = Conversation(llm, system="Be kind.")
     options: dict[str, Any] = {"max_tokens": 8, "temperature": 0, "logit_bias": dict.fromkeys(range(256, 288), -99)}
 

@@ -13,7 +13,7 @@ from engines import ELEMENTWISE, MARGIN, ROUNDING, SUM, TINIEST, Floats, Input, 
 
 from pyllama3.analysis.reference import attention, attention_scores, softmax
 from pyllama3.backends import Engine
-from pyllama3.runtime.model import CACHE_TYPES
+from pyllama3.config import CACHE_TYPES
 
 LAYERS, SEQUENCES = 2, 3
 
@@ -22,9 +22,11 @@ def rounded(x: Values, kind: str) -> Values:
     """Return keys or values (count, kv_heads, head_dim) as a kind of cache keeps them."""
     if kind == "f16":
         return x.astype(np.float16).astype(np.float32)
-    if kind == "int8":  # each head of each position has a scale
-        top = np.abs(x).max(axis=2, keepdims=True)
-        return np.rint(x * (127 / top)) * (top / 127)
+    if kind == "int8":  # 32 elements of a head of a position have a scale
+        runs = np.split(np.float64(x), range(32, x.shape[2], 32), axis=2)
+        tops = [np.abs(run).max(axis=2, keepdims=True) for run in runs]
+        kept = [np.rint(run * (127 / top)) * (top / 127) for run, top in zip(runs, tops, strict=True)]
+        return np.concatenate(kept, axis=2)
     return x
 
 
@@ -57,14 +59,34 @@ class Cache:
         self, layer: int, sequence: int, queries: Floats, positions: list[int], start: int, end: int, head: int
     ) -> Values:
         """Return (rows, kv_heads, group, head_dim): what was computed, and 5 elsewhere."""
-        output = Output(self.engine, np.full(queries.shape, 5))
-        scratch = Output(self.engine, (self.core.get_scratch_length(),))
-        where = Input(self.engine, positions, "int32").run
-        self.core.attend(
-            output.run, Input(self.engine, queries).run, where, start, end, layer, sequence, head, scratch.array, MARGIN
-        )  # fmt: skip
-        scratch.result()
-        return output.result()
+        work = Work(self, queries, positions)
+        self.core.attend(start, end, layer, sequence, head, MARGIN)
+        return work.result()
+
+
+class Work:
+    """Queries, the output of attention and its working memory, between sentinels.
+
+    `Prepare` and `AttendStep` find the latter at the start of their array, other methods at the offset MARGIN.
+    """
+
+    def __init__(
+        self, cache: Cache, queries: Floats, positions: list[int], *, parts: int = 1, from_start: bool = False
+    ) -> None:
+        self._output = Output(cache.engine, np.full(queries.shape, 5))
+        self._scratch = Output(cache.engine, (cache.core.get_scratch_length() * parts,))
+        where, vectors = Input(cache.engine, positions, "int32").run, Input(cache.engine, queries).run
+        scratch = self._scratch.run if from_start else self._scratch.array
+        cache.core.set_work(self._output.run, vectors, where, scratch)
+
+    def scratch(self) -> Floats:
+        """Return the working memory."""
+        return self._scratch.result()
+
+    def result(self) -> Floats:
+        """Return the output (rows, kv_heads, group, head_dim)."""
+        self.scratch()
+        return self._output.result()
 
 
 def fill(cache: Cache, layer: int, sequence: int, count: int) -> tuple[Floats, Floats]:
@@ -113,50 +135,63 @@ def test_the_steps_of_attention(engine: Engine, kind: str) -> None:
     queries = normal(3, kv_heads, group, head_dim, seed=7)
     flat = np.float64(queries).reshape(3, kv_heads * group, head_dim)
     expected = attention_scores(flat, np.float64(keys), np.array(positions)).reshape(3, kv_heads, group, 20)[:, head]
-
-    core, where = cache.core, Input(engine, positions, "int32").run
-    scratch = Output(engine, (core.get_scratch_length(),))
-    output = Output(engine, np.full(queries.shape, 5))
+    core, work = cache.core, Work(cache, queries, positions)
 
     def rows() -> Values:
         """Return the scores or probabilities (rows, group, positions)."""
         start, stride = core.get_scores_offset(3), core.get_scores_stride()
-        return scratch.result()[start : start + 9 * stride].reshape(3, group, stride)[..., :20]
+        return work.scratch()[start : start + 9 * stride].reshape(3, group, stride)[..., :20]
 
-    core.score(Input(engine, queries).run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
+    core.score(0, 3, layer, sequence, head, MARGIN)
     past = np.isfinite(expected)
     assert_close(rows()[past], expected[past], SUM * 50)
-    core.normalize(where, 0, 3, scratch.array, MARGIN)
+    core.softmax_rows(0, 3, MARGIN)
     assert_close(rows(), softmax(expected), 1000 * ROUNDING)
     assert (rows()[~past] == 0).all()
-    core.gather(output.run, where, 0, 3, layer, sequence, head, scratch.array, MARGIN)
-    assert_close(output.result(), cache.attend(layer, sequence, queries, positions, 0, 3, head), TINIEST)
+    core.gather(0, 3, layer, sequence, head, MARGIN)
+    result = work.result().copy()
+    assert_close(result, cache.attend(layer, sequence, queries, positions, 0, 3, head), TINIEST)
 
 
 @pytest.mark.parametrize("kind", CACHE_TYPES)
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("parts", [1, 2, 5])
 @pytest.mark.parametrize(
     ("group", "head_dim", "first", "rows"), [(3, 20, 39, 1), (3, 64, 15, 2), (1, 8, 30, 5), (4, 48, 0, 1)]
 )
-def test_threads_that_share_the_steps_get_the_same(
-    engine: Engine, kind: str, threads: int, group: int, head_dim: int, first: int, rows: int
+def test_parts_of_the_steps_give_the_same(
+    engine: Engine, kind: str, parts: int, group: int, head_dim: int, first: int, rows: int
 ) -> None:
     kv_heads, layer, sequence, positions = 3, 1, 2, list(range(first, first + rows))
     cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
     fill(cache, layer, sequence, first + rows)
     queries = normal(rows, kv_heads, group, head_dim, seed=7)
-    output = Output(engine, np.full(queries.shape, 5))
-    scratch = Output(engine, (cache.core.get_scratch_length() * threads,))
-    where = Input(engine, positions, "int32").run
-    assert cache.core.can_attend_together(rows, threads)
-    cache.core.attend_together(
-        output.run, Input(engine, queries).run, where, rows, layer, sequence, scratch.run, threads
-    )
-    scratch.result()
-    result = output.result()
+    alone = [cache.attend(layer, sequence, queries, positions, 0, rows, head) for head in range(kv_heads)]
+    work = Work(cache, queries, positions, parts=parts, from_start=True)
+    assert cache.core.can_attend_together(rows, parts)
+    cache.core.prepare(rows)
+    for step in range(3):
+        for part in reversed(range(parts)):
+            cache.core.attend_step(step, rows, layer, sequence, part, parts)
+    result = work.result()
     for head in range(kv_heads):
-        alone = cache.attend(layer, sequence, queries, positions, 0, rows, head)
-        assert (result[:, head] == alone[:, head]).all()
+        assert (result[:, head] == alone[head][:, head]).all()
+
+
+@pytest.mark.parametrize("kind", CACHE_TYPES)
+@pytest.mark.parametrize("group", [1, 3])
+def test_rows_have_the_same_bits_whatever_attends_beside_them(engine: Engine, kind: str, group: int) -> None:
+    count, kv_heads, head_dim = (20, 1, 8) if engine.name == "python" else (300, 2, 40)
+    cache = Cache(engine, count, kv_heads, group, head_dim, kind=kind)
+    fill(cache, 0, 0, count)
+    most = cache.core.get_block_rows()
+    positions = list(range(count - min(most, 18), count))
+    queries = normal(len(positions), kv_heads, group, head_dim, seed=7)
+    together = cache.attend(0, 0, queries, positions, 0, len(positions), 0)[:, 0]
+    for size in (1, 2, 3, 8, 9):
+        for start in range(0, len(positions), size):
+            end = min(start + size, len(positions))
+            some = cache.attend(0, 0, queries, positions, start, end, 0)[start:end, 0]
+            np.testing.assert_array_equal(some, together[start:end])
 
 
 def test_heads_that_need_more_memory_than_threads_have_do_not_attend_together(engine: Engine) -> None:

@@ -70,7 +70,7 @@ def test_the_engine_multiplies_with_every_type(any_engine: Engine, type: TensorT
     activations = any_engine.Activations()
     floats = Input(any_engine, x).run
     activations.set(floats, cols)
-    engine_tensor(any_engine, type, data, rows, cols).mat_mul(y.run, activations, count, 1)
+    engine_tensor(any_engine, type, data, rows, cols).mat_mul(y.run, activations, count)
     assert_sums(y.result(), np.float64(x) @ exact.T, np.abs(x) @ np.abs(exact.T))
 
 

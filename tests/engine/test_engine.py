@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from blocks import ggml
-from engines import CACHE_NMSE, INT8_NMSE, ROUNDING, Floats, assert_forward, load_tiny, nmse
+from engines import CACHE_NMSE, QUANTIZED_NMSE, ROUNDING, Floats, assert_forward, load_tiny, nmse
 from tiny_models import dequantized, random_tensors, tiny_config, write_gguf
 
 from pyllama3.analysis.reference import Record, ReferenceModel, llama3_rope_factors, rope_frequencies
 from pyllama3.backends import Engine
-from pyllama3.config import RopeStyle
-from pyllama3.runtime.model import CACHE_TYPES, CacheType, EngineModel
+from pyllama3.config import CACHE_TYPES, PRECISIONS, CacheType, Precision, RopeStyle
+from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.runtime.state import BATCH, State
 from pyllama3.weights import TensorType, load_weights
@@ -37,13 +37,13 @@ def tiny(
     *,
     tied: bool = False,
     threads: int = 1,
-    exact: bool = True,
+    precision: Precision = "exact",
     cache_type: CacheType | None = None,
     **overrides: Any,
 ) -> tuple[EngineModel, ReferenceModel]:
     config = tiny_config(**overrides)
     tensors = random_tensors(config, 6, tied=tied)
-    options: Any = {"threads": threads, "exact": exact, "cache_type": cache_type}
+    options: Any = {"threads": threads, "precision": precision, "cache_type": cache_type}
     return load_tiny(engine, path / "tiny.gguf", config, tensors, type, **options)
 
 
@@ -94,10 +94,23 @@ def test_cache_types(engine: Engine, tmp_path: Path, cache_type: CacheType) -> N
 
 
 @pytest.mark.parametrize("type", [TensorType.F32, TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_1, TensorType.Q5_1])
-def test_8_bit_activations(engine: Engine, tmp_path: Path, type: TensorType) -> None:
-    model, reference = tiny(engine, tmp_path, type, exact=False)
-    assert model.cache_type == "f16"
-    check_rounded(model, reference, INT8_NMSE if model.quantizes and type.block_size > 1 else CACHE_NMSE["f16"])
+@pytest.mark.parametrize("precision", ["default", "fast"])
+def test_quantized_activations(engine: Engine, tmp_path: Path, type: TensorType, precision: Precision) -> None:
+    model, reference = tiny(engine, tmp_path, type, precision=precision, cache_type="f32")
+    bits = model.activation_bits if type.block_size > 1 else 32
+    check_rounded(model, reference, QUANTIZED_NMSE[bits])
+
+
+def test_what_a_precision_means(engine: Engine, tmp_path: Path) -> None:
+    found = {}
+    for precision in PRECISIONS:
+        model, _ = tiny(engine, tmp_path, precision=precision)
+        found[precision] = (model.activation_bits, model.cache_type)
+    fast = 8 if engine.Activations.get_max_byte() else 16
+    expected = {"exact": (32, "f32"), "default": (16, "f16"), "fast": (fast, "f16")}
+    if not engine.packs:  # as floats they are as fast
+        expected = {precision: (32, kind) for precision, (_, kind) in expected.items()}
+    assert found == expected
 
 
 def check_rounded(model: EngineModel, reference: ReferenceModel, allowed: float) -> None:
@@ -146,7 +159,7 @@ def test_a_type_of_its_own_for_each_matrix(engine: Engine, tmp_path: Path) -> No
     write_gguf(path, config, tensors, {name: ggml(type) for name, type in types.items()})
     weights = load_weights(path)
     assert len({tensor.type for tensor in weights.tensors.values()}) == len(TYPES)
-    check_logits(EngineModel(engine, weights, threads=1, exact=True), ReferenceModel(config, dequantized(path)))
+    check_logits(EngineModel(engine, weights, threads=1, precision="exact"), ReferenceModel(config, dequantized(path)))
 
 
 def check_logits(model: EngineModel, reference: ReferenceModel) -> None:
@@ -211,7 +224,7 @@ def test_the_stages_are_the_forward_pass(engine: Engine, tmp_path: Path) -> None
     staged.core.prepare(rows)
     staged.core.embed(rows)
     for layer in range(model.config.layers):
-        staged.core.layer(layer, rows)
+        staged.core.run_layer(layer, rows)
     staged.core.head(1)
     np.testing.assert_array_equal(staged.buffer("LOGITS")[: logits.size], logits[0])
 
@@ -223,7 +236,7 @@ def test_the_residual_stream_can_be_written_between_stages(engine: Engine, tmp_p
     rows = fill(state, [0] * 4, range(4), logit_rows=range(4))
     state.core.prepare(rows)
     residual(state, rows)[:] = x
-    state.core.layer(1, rows)
+    state.core.run_layer(1, rows)
     expected = reference.layer(1, np.float64(x), reference.cache())
     assert_forward(residual(state, rows), expected)
     residual(state, rows)[:] = 2 * x
@@ -242,9 +255,9 @@ def test_one_engine_continues_what_another_began(both_engines: tuple[Engine, Eng
         states.append(state)
     first, second = states
     first.core.embed(rows)
-    first.core.layer(0, rows)
+    first.core.run_layer(0, rows)
     residual(second, rows)[:] = residual(first, rows)
-    second.core.layer(1, rows)
+    second.core.run_layer(1, rows)
     second.core.head(rows)
     logits = second.buffer("LOGITS")[: rows * model.config.vocab_size].reshape(rows, -1)
     assert_forward(logits, reference.forward(IDS, reference.cache()))
@@ -333,19 +346,6 @@ def test_a_rewound_session_continues_like_a_fresh_one(engine: Engine, tmp_path: 
     session.rewind(3)
     fresh.feed(IDS[:3])
     np.testing.assert_array_equal(session.feed(IDS[3:]), fresh.feed(IDS[3:]))
-
-
-@pytest.mark.parametrize("type", [TensorType.F32, TensorType.Q4_1])
-@pytest.mark.parametrize("exact", [True, False])
-def test_the_number_of_threads_changes_nothing(engine: Engine, tmp_path: Path, type: TensorType, exact: bool) -> None:
-    model, _ = tiny(engine, tmp_path, type, exact=exact, heads=6, kv_heads=3, hidden_dim=160)
-    results = []
-    for threads in (1, 2, 3):
-        model.threads = threads
-        session = Session(model, context=16)
-        results.append(np.concatenate([session.feed(IDS, all_logits=True), session.feed([1])[None]]))
-    np.testing.assert_array_equal(results[1], results[0])
-    np.testing.assert_array_equal(results[2], results[0])
 
 
 def test_sessions_of_one_model_do_not_disturb_each_other(engine: Engine, tmp_path: Path) -> None:

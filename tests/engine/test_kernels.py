@@ -1,15 +1,12 @@
-"""Every leaf kernel of every engine against numpy, at odd sizes and offsets, between sentinels.
+"""The leaf kernels on vectors, of every engine, against numpy, at odd sizes and offsets, between sentinels.
 
 To add a case: a length in `LENGTHS`, or for a new kernel a formula in numpy between an `Input` and an `Output`.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from blocks import any_blocks, ggml
 from engines import (
     ELEMENTWISE,
     HALF_ROUNDING,
@@ -26,11 +23,10 @@ from engines import (
     normal,
     random_matrix,
 )
-from gguf import dequantize
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyllama3.analysis.reference import Array, rms_norm, rope, rope_frequencies, softmax, swiglu
+from pyllama3.analysis.reference import rms_norm, rope, rope_frequencies, softmax, swiglu
 from pyllama3.backends import Engine
 from pyllama3.config import RopeStyle
 from pyllama3.weights import TensorType
@@ -211,188 +207,3 @@ def test_16_bit_floats_of_every_finite_pattern(any_engine: Engine, type: TensorT
 def assert_same_bits(actual: Floats, expected: Floats) -> None:
     """Assert equality that tells the zeros apart."""
     np.testing.assert_array_equal(actual.view(np.uint32), expected.view(np.uint32))
-
-
-# packed weights
-
-ROWS, COLS = 64, 96
-PACKED_TYPES = (TensorType.Q8_0, TensorType.Q4_0, TensorType.Q4_1)
-
-
-class PackedWeights:
-    """ROWS rows of COLS numbers; `arguments` are those of the kernels."""
-
-    def __init__(self, any_engine: Engine, type: TensorType) -> None:
-        data = any_blocks(type, ROWS * COLS // 32)
-        self.exact = dequantize(data.reshape(ROWS, -1), ggml(type)).astype(np.float64)
-        self.four_bits = type != TensorType.Q8_0
-        blocks = ROWS * COLS // 32
-        self.outputs = [Output(any_engine, (blocks * (4 if self.four_bits else 8),), "int32")]
-        self.outputs += [Output(any_engine, (blocks,), "int16") for _ in range(2 if type == TensorType.Q4_1 else 1)]
-        self.arguments: list[Any] = [output.run for output in self.outputs]
-        if type == TensorType.Q4_0:
-            self.arguments.append(None)  # no minimums
-        pack = any_engine.Packed.pack_q4 if self.four_bits else any_engine.Packed.pack_q8
-        for start in range(0, ROWS, 32):
-            pack(*self.arguments, Input(any_engine, data, "uint8").run, start, start + 32, COLS)
-
-
-@pytest.mark.parametrize("type", PACKED_TYPES)
-@pytest.mark.parametrize("row", range(0, ROWS, 16))
-@pytest.mark.parametrize(("column", "cols"), [(0, 96), (0, 32), (32, 64), (64, 32)])
-def test_a_tile_of_packed_weights(any_engine: Engine, type: TensorType, row: int, column: int, cols: int) -> None:
-    packed = PackedWeights(any_engine, type)
-    for output in packed.outputs:
-        output.result()
-    tile = Output(any_engine, (cols, 16))
-    fill = any_engine.Packed.tile_q4 if packed.four_bits else any_engine.Packed.tile_q8
-    fill(tile.run, *packed.arguments, row, column, cols, COLS)
-    np.testing.assert_array_equal(tile.result(), packed.exact[row : row + 16, column : column + cols].T)
-
-
-@pytest.mark.parametrize("type", PACKED_TYPES)
-@pytest.mark.parametrize(("start", "end"), [(0, 64), (0, 32), (32, 64)])
-def test_packed_weights_times_a_vector(any_engine: Engine, type: TensorType, start: int, end: int) -> None:
-    packed = PackedWeights(any_engine, type)
-    x, y = normal(COLS), Output(any_engine, np.full(ROWS, 5))
-    multiply = any_engine.Packed.mat_vec_q4 if packed.four_bits else any_engine.Packed.mat_vec_q8
-    multiply(y.array, MARGIN, *packed.arguments, Input(any_engine, x).array, MARGIN, start, end, COLS)
-    check_rows(y.result(), start, end, packed.exact, x)
-
-
-def check_rows(y: Floats, start: int, end: int, weights: Array, x: Values) -> None:
-    """Assert that the rows start to end are products, and the others still 5."""
-    wanted = slice(start, end)
-    assert (np.delete(y, np.r_[wanted]) == 5).all()
-    assert_sums(y[wanted], weights[wanted] @ x, np.abs(weights[wanted]) @ np.abs(x))
-
-
-@pytest.mark.parametrize("cols", [1, 7, 8, 9, 40, 256])
-def test_filling_a_tile(any_engine: Engine, cols: int) -> None:
-    rows = normal(16, cols + 3)
-    expected = rows[:, :cols].T.copy()
-    rows[:, cols:] = np.nan  # not to be read
-    tile = Output(any_engine, (cols, 16))
-    any_engine.Kernels.fill_tile(tile.run, Input(any_engine, rows).run, cols + 3, cols)
-    np.testing.assert_array_equal(tile.result(), expected)
-
-
-@pytest.mark.parametrize("cols", [1, 2, 3, 50])
-def test_tiles(any_engine: Engine, cols: int) -> None:
-    tile, x, y = normal(cols, 16), normal(4, cols + 5), normal(4, 16 + 3)
-    expected = y[:, :16] + np.float64(x[:, :cols]) @ tile
-    magnitude = np.abs(y[:, :16]) + np.abs(x[:, :cols]) @ np.abs(tile)
-    x[:, cols:] = np.nan  # not to be read
-    four, one = Output(any_engine, y), Output(any_engine, y[0])
-    weights, vectors = Input(any_engine, tile).run, Input(any_engine, x).array  # NaN follows the weights
-    any_engine.Kernels.tile4(four.array, MARGIN, y.shape[1], weights, vectors, MARGIN, x.shape[1], cols)
-    any_engine.Kernels.tile1(one.array, MARGIN, weights, vectors, MARGIN, cols)
-    assert_sums(four.result()[:, :16], expected, magnitude)
-    assert_sums(one.result()[:16], expected[0], magnitude[0])
-    np.testing.assert_array_equal(four.result()[:, 16:], y[:, 16:])
-    np.testing.assert_array_equal(one.result()[16:], y[0, 16:])
-
-
-# 8-bit activations
-
-
-class Quantized:
-    """A vector of whole blocks of 32, quantized at the offset 64."""
-
-    def __init__(self, any_engine: Engine, x: Floats) -> None:
-        self.quants = Output(any_engine, np.full(64 + len(x), 3), "int8")
-        self.scales = Output(any_engine, np.full(2 + len(x) // 32, 3), "float32")
-        self.sums = Output(any_engine, np.full(4 + len(x) // 16, 3), "float32")
-        x = np.concatenate([np.full(64, np.nan, np.float32), x])
-        outputs = self.quants.run, self.scales.run, self.sums.run
-        any_engine.Int8.quantize(*outputs, Input(any_engine, x).run, 64, len(x) - 64)
-
-    def numbers(self) -> Values:
-        """Return what the quantized vector means."""
-        return (self.quants.result()[64:].reshape(-1, 32) * np.float64(self.scales.result()[2:, None])).ravel()
-
-
-@given(st.lists(st.floats(-1000, 1000, width=32), min_size=32, max_size=32), st.sampled_from([1.0, 1e-6, 1e6]))
-def test_quantizing_a_block(any_engine: Engine, numbers: list[float], size: float) -> None:
-    x = np.array(numbers, np.float32) * np.float32(size)
-    quantized = Quantized(any_engine, x)
-    scale, quants = quantized.scales.result()[2], quantized.quants.result()[64:].astype(int)
-    largest = np.abs(x).max()
-    assert_close(scale, largest / 127, ELEMENTWISE * largest)
-    if scale > TINIEST:
-        assert_close(quantized.numbers(), x, scale * (0.5 + 2.0**-14))
-        assert np.abs(quants).max() == 127
-    assert_close(quantized.sums.result()[4:], scale * quants.reshape(2, 16).sum(axis=1), ELEMENTWISE * largest * 16)
-
-
-@pytest.mark.parametrize("top", [1e-30, 3e-37, 1e-38, 1e-44])  # 127 / 3e-37 is beyond float32
-def test_quantizing_a_block_of_next_to_nothing(any_engine: Engine, top: float) -> None:
-    x = np.zeros(32, np.float32)
-    x[[3, 4, 5]] = top, -top, top
-    quantized = Quantized(any_engine, x)  # the sanitizers notice if its sum overflows
-    assert_close(quantized.numbers(), x, top)
-    assert_close(quantized.sums.result()[4:], quantized.numbers().reshape(2, 16).sum(axis=1), top * 2.0**-20)
-
-
-def test_quantizing_leaves_the_rest_alone(any_engine: Engine) -> None:
-    quantized = Quantized(any_engine, normal(96))
-    assert (quantized.quants.result()[:64] == 3).all()
-    assert (quantized.scales.result()[:2] == 3).all()
-    assert (quantized.sums.result()[:4] == 3).all()
-
-
-def test_a_block_of_zeros_stays_zero(any_engine: Engine) -> None:
-    quantized = Quantized(any_engine, np.zeros(64, np.float32))
-    assert not quantized.quants.result()[64:].any()
-    assert not quantized.numbers().any()
-
-
-EXTREMES = {
-    "random": normal(COLS),
-    "largest": np.full(COLS, 127, np.float32),
-    "smallest": np.full(COLS, -127, np.float32),
-    "alternating": np.tile([127, -127], COLS // 2).astype(np.float32),
-}
-"""Vectors with the largest integers, at which sums of 16 bits might overflow."""
-
-
-def multiply(any_engine: Engine, packed: PackedWeights, vectors: list[Quantized], start: int, end: int) -> Values:
-    """Return the products of some rows with quantized vectors; what is not computed is 5."""
-    quants, scales, sums = zip(
-        *((v.quants.result()[64:], v.scales.result()[2:], v.sums.result()[4:]) for v in vectors), strict=True
-    )
-    batch = [
-        Input(any_engine, np.concatenate(parts), dtype).run
-        for parts, dtype in ((quants, "int8"), (scales, "float32"), (sums, "float32"))
-    ]
-    words, *scales_and_minimums = packed.arguments
-    if len(scales_and_minimums) == 1:
-        scales_and_minimums.append(None)
-    y = Output(any_engine, np.full((len(vectors), ROWS), 5))
-    layout = 8, 4 if packed.four_bits else 8, 0
-    any_engine.Int8.mat_mul(
-        y.run, ROWS, words, *scales_and_minimums, None, *layout, *batch, len(vectors), start, end, COLS
-    )
-    return y.result()
-
-
-@pytest.mark.parametrize("type", PACKED_TYPES)
-@pytest.mark.parametrize("x", EXTREMES)
-@pytest.mark.parametrize(("start", "end"), [(0, 64), (32, 64)])
-@pytest.mark.parametrize("count", [1, 4])
-def test_packed_weights_times_8_bit_activations(
-    any_engine: Engine, type: TensorType, x: str, start: int, end: int, count: int
-) -> None:
-    packed, vector = PackedWeights(any_engine, type), Quantized(any_engine, EXTREMES[x])
-    for row in multiply(any_engine, packed, [vector] * count, start, end):
-        check_rows(row, start, end, packed.exact, vector.numbers())
-
-
-@pytest.mark.parametrize("type", PACKED_TYPES)
-@pytest.mark.parametrize("count", [1, 3, 4, 5, 9])
-def test_packed_weights_times_a_batch_of_8_bit_activations(any_engine: Engine, type: TensorType, count: int) -> None:
-    packed = PackedWeights(any_engine, type)
-    vectors = [Quantized(any_engine, normal(COLS, seed=seed) * 10 ** (seed % 4)) for seed in range(count)]
-    products = multiply(any_engine, packed, vectors, 32, 64)
-    for row, vector in zip(products, vectors, strict=True):
-        check_rows(row, 32, 64, packed.exact, vector.numbers())

@@ -79,8 +79,8 @@ def test_files_of_others_are_refused(engine: Engine, path: Path, tmp_path: Path)
         PromptCacheError, match=r"cache: this is the prompt cache of another model: \w+, this one is \w"
     ):
         load_prompt(cache, other.session())
-    exact = Llama.load(path, backend=engine.name, exact=True)
-    with pytest.raises(PromptCacheError, match=r"of another precision: f16, this one is f32 exact$"):
+    exact = Llama.load(path, backend=engine.name, precision="exact")
+    with pytest.raises(PromptCacheError, match=r"precision: f16 cache, (16|32)-bit .*, this one is f32 cache, 32-bit"):
         load_prompt(cache, exact.session())
     small = Llama.load(path, backend=engine.name, context=18)
     with pytest.raises(PromptCacheError, match=r"cache: 19 tokens do not fit into the context of 18$"):
@@ -100,7 +100,7 @@ def test_damaged_files_are_refused(path: Path, tmp_path: Path) -> None:
         (data + b"x", "damaged: its"),
         (data[:40], "damaged: its"),
         (data.replace(b'"ids":[5,', b'"ids":[6,'), "damaged: its"),
-        (data.replace(b'"precision":"f16"', b'"precision":"f32"'), "damaged: its"),
+        (data.replace(b'"precision":"f16', b'"precision":"f32'), "damaged: its"),
         (data.replace(b"PROMPT 2", b"PROMPT 1"), "starts with .*PROMPT 1.*; a prompt cache of this version starts"),
         (b"GGUF", "a prompt cache of this version starts with"),
         (b"", "a prompt cache of this version starts with"),

@@ -18,12 +18,13 @@ from tiny_models import write_tiny
 
 from pyllama3 import Llama
 from pyllama3.backends import Engine
+from pyllama3.config import CACHE_TYPES, PRECISIONS, CacheType, Precision
 from pyllama3.errors import OptionError
 from pyllama3.generation.generation import Piece
 from pyllama3.generation.speculation import PromptLookup, Speculation
 from pyllama3.runtime.session import Session
 
-TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
+TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "IQ4_NL")
 
 
 def write_random(path: Path, seed: int = 1, type: str = "F32", **overrides: Any) -> Path:
@@ -39,36 +40,14 @@ def ids(pieces: Sequence[Piece]) -> list[int]:
     return [piece.id for piece in pieces]
 
 
-@pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize("type", TYPES)
-def test_steady_batches_are_rows_to_the_last_bit(tmp_path: Path, type: str, exact: bool) -> None:
-    check_steadiness(built_engine("c"), tmp_path, type, exact)
-
-
-@pytest.mark.parametrize("type", ["F32", "Q4_1"])
-def test_steady_batches_of_every_engine(engine: Engine, tmp_path: Path, type: str) -> None:
-    check_steadiness(engine, tmp_path, type, exact=False)
-
-
-def check_steadiness(engine: Engine, tmp_path: Path, type: str, exact: bool) -> None:
-    path = write_random(tmp_path / "m.gguf", type=type, vocab_size=301)  # not all rows are packed
-    llm = Llama.load(path, backend=engine.name, exact=exact)
-    tokens = [5, 200, 3, 3, 77, 100, 12, 9, 4, 250, 31]
-    rows = llm.session()
-    expected = np.stack([rows.feed([id]) for id in tokens])
-    for split in (4, 11):
-        batches = llm.session()
-        parts = [tokens[:split], tokens[split:]] if split < 11 else [tokens]
-        found = np.concatenate([batches.feed(part, all_logits=True, steady=True) for part in parts])
-        np.testing.assert_array_equal(found, expected)
-
-
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"temperature": 3, "top_p": 1, "seed": 5}])
-@pytest.mark.parametrize("exact", [True, False])
-def test_lookup_gives_the_same_tokens(engine: Engine, tmp_path: Path, options: dict[str, Any], exact: bool) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_lookup_gives_the_same_tokens(
+    engine: Engine, tmp_path: Path, options: dict[str, Any], precision: Precision
+) -> None:
     """A model that repeats itself always, or, at a high temperature, mostly."""
     path = write_scripted(tmp_path / "m.gguf", [*b"abcdefga"], layers=1)
-    llm = Llama.load(path, backend=engine.name, exact=exact)
+    llm = Llama.load(path, backend=engine.name, precision=precision)
     options = {**options, "max_tokens": count(engine)}
     plain = list(llm.generate([*b"abcdefgabc"], **options))
     for most in (3, 8):
@@ -169,8 +148,24 @@ class Wrong:
         return [(ids[-1] + 1) % 7] * 4
 
 
-def test_wrong_guesses_change_nothing(engine: Engine, tmp_path: Path) -> None:
-    llm = Llama.load(write_random(tmp_path / "m.gguf"), backend=engine.name)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_wrong_guesses_change_nothing(engine: Engine, tmp_path: Path, precision: Precision) -> None:
+    path = write_random(tmp_path / "m.gguf", type="Q4_1", vocab_size=301)
+    check_wrong_guesses(Llama.load(path, backend=engine.name, precision=precision))
+
+
+@pytest.mark.parametrize("type", TYPES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("cache_type", CACHE_TYPES)
+def test_wrong_guesses_change_nothing_in_any_type(
+    tmp_path: Path, type: str, precision: Precision, cache_type: CacheType
+) -> None:
+    path = write_random(tmp_path / "m.gguf", type=type)
+    check_wrong_guesses(Llama.load(path, backend=built_engine("c").name, precision=precision, cache_type=cache_type))
+
+
+def check_wrong_guesses(llm: Llama) -> None:
+    """Compare logits, to the last bit, with those of a session that takes token by token."""
     plain, guessing = llm.session(), llm.session()
     speculation = Speculation(guessing, Wrong())
     sequence: list[int] = []

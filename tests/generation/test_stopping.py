@@ -172,13 +172,8 @@ def test_the_same_tokens_on_every_engine(both_engines: tuple[Engine, Engine], tm
         "logit_bias": {"e": -3, 5: 2},
         "max_tokens": 30,
     }
-    spoken = [
-        [
-            piece.id
-            for piece in Llama.load(tmp_path / "m.gguf", backend=engine.name, exact=True).generate([7], **options)
-        ]
-        for engine in both_engines
-    ]
+    models = [Llama.load(tmp_path / "m.gguf", backend=engine.name, precision="exact") for engine in both_engines]
+    spoken = [[piece.id for piece in llm.generate([7], **options)] for llm in models]
     assert spoken[0] == spoken[1]
 
 
@@ -188,7 +183,7 @@ def test_the_same_tokens_on_every_engine(both_engines: tuple[Engine, Engine], tm
 def test_top_logprobs_are_the_best_of_the_models(engine: Engine, tmp_path: Path) -> None:
     config = tiny_config()
     write_gguf(tmp_path / "m.gguf", config, random_tensors(config, 1))
-    llm = Llama.load(tmp_path / "m.gguf", backend=engine.name, exact=True)
+    llm = Llama.load(tmp_path / "m.gguf", backend=engine.name, precision="exact")
     pieces = list(llm.generate([7], temperature=2, seed=1, max_tokens=5, top_logprobs=4, logit_bias={9: 3}))
     session = llm.session()
     ids = [7]

@@ -69,7 +69,7 @@ def single(llm: Llama, request: Mapping[str, Any]) -> str:
 
 def test_answers_are_those_of_single_runs(engine: Engine, path: Path, tmp_path: Path) -> None:
     requests = [completion(number) for number in range(4 if engine.name == "python" else 30)]
-    llm = Llama.load(path, backend=engine.name, exact=True, context=100)
+    llm = Llama.load(path, backend=engine.name, precision="exact", context=100)
     expected = {request["custom_id"]: single(llm, request) for request in requests}
     source = write_lines(tmp_path / "in.jsonl", requests)
     for parallel in (3,) if engine.name == "python" else (1, 5, 40):
@@ -82,7 +82,7 @@ def test_answers_are_those_of_single_runs(engine: Engine, path: Path, tmp_path: 
 
 
 def test_prompts_longer_than_a_batch(path: Path, tmp_path: Path) -> None:
-    llm = Llama.load(path, exact=True, context=128)
+    llm = Llama.load(path, precision="exact", context=128)
     requests = [completion(n, prompt=[n + 1] * (120 - n), max_tokens=5) for n in range(4)]
     target = tmp_path / "out.jsonl"
     run_batch(llm, write_lines(tmp_path / "in.jsonl", requests), target, parallel=4)
@@ -95,7 +95,7 @@ def test_the_forms_of_answers(path: Path, tmp_path: Path) -> None:
         {"custom_id": "chat", "url": CHAT, "body": {**body, "model": "m", "logprobs": True, "top_logprobs": 2}},
         completion(1, max_tokens=3, logprobs=1),
     ]
-    llm = Llama.load(path, exact=True)
+    llm = Llama.load(path, precision="exact")
     run_batch(llm, write_lines(tmp_path / "in.jsonl", requests), tmp_path / "out.jsonl")
     answers = {answer["custom_id"]: answer for answer in read_lines(tmp_path / "out.jsonl")}
     chat, text = (answers[name]["response"]["body"] for name in ("chat", "request 1"))
@@ -182,7 +182,7 @@ def test_a_custom_id_counts_once(path: Path, tmp_path: Path) -> None:
 def test_a_torn_line_is_written_again(path: Path, tmp_path: Path) -> None:
     requests = [completion(number) for number in range(6)]
     source, target = write_lines(tmp_path / "in.jsonl", requests), tmp_path / "out.jsonl"
-    llm = Llama.load(path, exact=True)
+    llm = Llama.load(path, precision="exact")
     run_batch(llm, source, target)
     whole = target.read_bytes()
     expected = by_id(read_lines(target))
@@ -210,7 +210,7 @@ def test_a_killed_batch_goes_on(path: Path, tmp_path: Path) -> None:
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "60 requests: " in result.stderr
-    llm = Llama.load(path, exact=True)
+    llm = Llama.load(path, precision="exact")
     assert by_id(read_lines(target)) == {request["custom_id"]: single(llm, request) for request in requests}
 
 

@@ -16,8 +16,8 @@ from tiny_models import Tensors, dequantized, write_gguf
 
 from pyllama3.analysis.reference import Array, ReferenceModel
 from pyllama3.backends import Engine, engine_dir, is_built, load_engine
-from pyllama3.config import ModelConfig, RopeStyle
-from pyllama3.runtime.model import CacheType, EngineModel
+from pyllama3.config import CacheType, ModelConfig, Precision, RopeStyle
+from pyllama3.runtime.model import EngineModel
 from pyllama3.weights import TensorType, load_weights
 
 Floats = npt.NDArray[np.float32]
@@ -37,8 +37,9 @@ ELEMENTWISE = 8 * ROUNDING
 SUM = 128 * ROUNDING
 """Error of a sum of products, relative to the sum of their magnitudes.
 
-512 products in at least 8 lanes take 64 additions and a few more. Kernels on packed weights sum unsigned integers and
-subtract the bias afterwards, which costs the same once more.
+A product is one of up to 512 that are added one after the other. Each addition rounds a partial sum, at worst always
+in the same direction: 512 roundings; of random directions, less than a tenth of that is left. Numbers `d * n + m` are
+rounded once more, and where these two cancel, `Matrix.terms` tells the magnitudes.
 """
 FORWARD_NMSE = 2e-11
 """Squared error of an exact forward pass, relative to the square of the result; tiny models reach 1.5e-12.
@@ -48,11 +49,12 @@ A wrong pair, position, head or row gives more than 1e-3. llama.cpp allows 5e-4 
 FORWARD_MAX = 1e-4
 """Largest error of a logit or a number of the residual stream, which are of size 1 to 10; tiny models reach 2e-5."""
 CACHE_NMSE: dict[CacheType, float] = {"f32": FORWARD_NMSE, "f16": 1e-6, "int8": 5e-4}
-"""The same by what keys and values are stored as; tiny models reach 1.3e-7 with f16 and 1e-4 with int8."""
-INT8_NMSE = 1e-3
-"""The same with 8-bit activations; tiny models reach 4e-4.
+"""The same by what keys and values are stored as; tiny models reach 2e-7 with f16 and 1.4e-4 with int8."""
+QUANTIZED_NMSE = {32: FORWARD_NMSE, 16: 3e-8, 8: 1e-3}
+"""The same by the bits of activations; tiny models reach 1e-8 with 16 bits and 5e-4 with 8.
 
-A step of 1/127 of the largest of 32 numbers gives NMSE 2.5e-5 for each of the 4 products of a layer in a row.
+A step of 1/127 of the largest of 32 numbers gives NMSE 2.5e-5 for each of the 4 products of a layer in a row, one of
+1/32767 gives 4e-10.
 """
 
 
@@ -191,28 +193,58 @@ def random_matrix(type: TensorType, rows: int, cols: int) -> Matrix:
     return Matrix(type, stored.view(np.uint8).reshape(-1), exact)
 
 
-def pack(engine: Engine, tensor: Any, *, exact: bool, threads: int = 1) -> bool:
-    """Pack a tensor between sentinels; return whether its type can be packed."""
-    if tensor.get_words_length(exact) == 0:
-        return False
-    arrays = packed_arrays(tensor, exact=exact)
-    outputs = [Output(engine, (length,), dtype) for length, dtype in arrays]
-    tensor.pack(
-        *(output.run if length > 0 else None for output, (length, _) in zip(outputs, arrays, strict=True)), threads
-    )
-    for output in outputs:
-        output.result()
-    return True
+def pack(engine: Engine, tensor: Any, type: TensorType, *, parts: int = 1) -> None:
+    """Pack a tensor of a type between sentinels, part by part, the last first."""
+    dtype = "float32" if type == TensorType.F32 else "int16"
+    packed = Output(engine, np.zeros(tensor.get_packed_length()), dtype)
+    words, floats = (None, packed.run) if type == TensorType.F32 else (packed.run, None)
+    tensor.set_packed(words, floats)
+    for part in reversed(range(parts)):
+        tensor.pack(part, parts)
+    packed.result()
 
 
-def packed_arrays(tensor: Any, *, exact: bool) -> list[tuple[int, str]]:
-    """Return lengths and types of the arrays that a tensor is packed into, in the order of their parameters."""
-    return [
-        (tensor.get_words_length(exact), "int32"),
-        (tensor.get_scales_length(), "int16"),
-        (tensor.get_minimums_length(), "int16"),
-        (tensor.get_subscales_length(), "int8"),
-    ]
+class Batch:
+    """Activations of the engine: vectors (count, cols) as floats and, with `bits`, quantized, between sentinels."""
+
+    def __init__(self, engine: Engine, x: Values, bits: int = 32, *, quantize: bool = True) -> None:
+        self.engine = engine
+        self.count, self.cols = np.shape(x)
+        self.core = engine.Activations()
+        self.memory: dict[str, Output] = {}
+        if bits < 32:
+            size, names = self.count * self.cols, ("quants", "bytes", "scales", "sums")
+            lengths = {"quants": size, "scales": size // 32, "sums": size // 16}
+            if bits == 8:
+                lengths["bytes"] = size
+            dtypes = {"quants": "int16", "bytes": "int8"}
+            self.memory = {
+                name: Output(engine, np.full(length, 3), dtypes.get(name, "float32"))
+                for name, length in lengths.items()
+            }
+            self.core.set_quantized(*(self.memory[name].run if name in lengths else None for name in names))
+        self.core.set(Input(engine, x).run, self.cols)
+        if quantize:
+            self.core.quantize(0, self.count)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Return "quants", "bytes", "scales" or "sums", having checked that nothing was written around them."""
+        return self.memory[name].result()
+
+    def meant(self) -> Array:
+        """Return what the quantized vectors mean (count, cols)."""
+        result: Array = self["quants"].reshape(-1, 32) * np.float64(self["scales"])[:, None]
+        return result.reshape(self.count, self.cols)
+
+    def multiply(self, tensor: Any, rows: int, parts: int = 1) -> Floats:
+        """Return the products (count, rows) with a tensor, computed in parts, the last first."""
+        y = Output(self.engine, (self.count, rows))
+        if parts == 1:
+            tensor.mat_mul(y.run, self.core, self.count)
+        else:
+            for part in reversed(range(parts)):
+                tensor.mat_mul_part(y.run, self.core, self.count, part, parts)
+        return y.result()
 
 
 def load_tiny(
@@ -223,7 +255,7 @@ def load_tiny(
     type: TensorType = TensorType.F32,
     *,
     threads: int = 1,
-    exact: bool = True,
+    precision: Precision = "exact",
     cache_type: CacheType | None = None,
 ) -> tuple[EngineModel, ReferenceModel]:
     """Write a model to a GGUF file; return it as the host reads it and as the reference, which reads it by `gguf`.
@@ -233,5 +265,5 @@ def load_tiny(
     write_gguf(path, replace(config, rope_style=RopeStyle.INTERLEAVED), tensors, ggml(type))
     read = load_weights(path)
     weights = replace(read, config=replace(read.config, rope_style=config.rope_style))
-    model = EngineModel(engine, weights, threads=threads, exact=exact, cache_type=cache_type)
+    model = EngineModel(engine, weights, threads=threads, precision=precision, cache_type=cache_type)
     return model, ReferenceModel(config, dequantized(path))

@@ -22,7 +22,7 @@ MAX_NMSE = 1e-9
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.name)
 def test_logits_and_greedy_tokens(engine: Engine, path: Path) -> None:
     expected = np.load(path / "expected.npz")
-    with Llama.load(path, backend=engine.name, exact=True) as llm:
+    with Llama.load(path, backend=engine.name, precision="exact") as llm:
         ids = llm.encode_prompt((path / "prompt.txt").read_text("utf-8"))
         assert ids == expected["ids"].tolist()
         logits = llm.session().feed(ids, all_logits=True)

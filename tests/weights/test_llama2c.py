@@ -76,7 +76,7 @@ def test_tensors_and_config(tmp_path: Path, tied: bool, bf16: bool) -> None:
 
 def test_logits_and_text(engine: Engine, tmp_path: Path) -> None:
     path, tensors = write(tmp_path, tied=False, bf16=True)
-    with Llama.load(path, backend=engine.name, exact=True) as llm:
+    with Llama.load(path, backend=engine.name, precision="exact") as llm:
         ids = llm.encode_prompt("Once upon")
         assert ids[0] == 1
         reference = ReferenceModel(CONFIG, {name: array.astype(np.float64) for name, array in tensors.items()})

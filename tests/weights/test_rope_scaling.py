@@ -32,7 +32,7 @@ def error(logits: np.ndarray, variant: str) -> float:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_logits_are_those_of_llama_cpp(engine: Engine, tmp_path: Path, variant: str) -> None:
     weights = load_weights(write_llama(tmp_path / "m.gguf", metadata(variant)))
-    model = EngineModel(engine, weights, threads=1, exact=True)
+    model = EngineModel(engine, weights, threads=1, precision="exact")
     logits = Session(model, context=len(IDS)).feed(IDS)
     assert error(logits, variant) < 1e-10
     others = {other for other in VARIANTS if EXPECTED[other] != EXPECTED[variant]}
