@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -13,8 +14,13 @@ from setuptools.errors import CompileError
 
 # Build back ends run this file without the checkout on the module path.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from tools.build_engine import ARTEFACTS, MANIFEST, BuildError
+from tools.build_engine import ARTEFACTS, MANIFEST
 from tools.build_engine import build as build_engine
+from tools.running import BuildError
+from tools.targets import find_target
+
+TARGET = os.environ.get("PYLLAMA3_TARGET", "")
+"""What the wheel is for: a name that `invoke build --target` takes; empty for this machine."""
 
 
 class PackageStep(Command):
@@ -56,7 +62,7 @@ class BuildEngine(PackageStep):
         if self.editable_mode:
             return
         try:
-            build_engine(self.out, profile="portable")
+            build_engine(self.out, profile="portable", target=TARGET)
         except BuildError as error:
             raise CompileError(str(error)) from error
         for source in self.get_source_files():  # for `pyllama3 source`
@@ -107,11 +113,14 @@ class EngineDistribution(Distribution):
 
 
 class EngineWheel(bdist_wheel):
-    """A wheel for this platform and any Python 3: the library does not link to Python."""
+    """A wheel for this platform, or $PYLLAMA3_TARGET, and any Python 3: the library does not link to Python."""
 
     def get_tag(self) -> tuple[str, str, str]:
         """Return the tags of the interpreter, its ABI and the platform."""
-        return "py3", "none", super().get_tag()[2]
+        try:
+            return "py3", "none", find_target(TARGET).wheel_tag or super().get_tag()[2]
+        except BuildError as error:
+            raise CompileError(f"PYLLAMA3_TARGET: {error}") from error
 
 
 build.sub_commands += [("build_engine", None), ("copy_tour", None)]

@@ -11,8 +11,11 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from tools.build_engine import COMPILERS, PROFILES, ROOT, BuildError
 from tools.build_engine import build as build_engine
+from tools.c_compilers import PROFILES
+from tools.running import ROOT, BuildError
+from tools.targets import TARGETS
+from tools.transpilers import COMPILERS
 from tools.witness import WitnessError, check_all
 
 
@@ -30,16 +33,18 @@ def run_python(*arguments: str, **variables: str) -> None:
 
 @task(
     help={
-        "out": "directory for the artefacts, relative to the checkout (default: build)",
+        "out": "directory for the artefacts, relative to the checkout (default: build, or build/TARGET)",
         "compiler": f"Fusion compiler: {', '.join(COMPILERS)}",
-        "cc": "C compiler (default: $CC, else cc, gcc or clang)",
-        "profile": f"optimization: {', '.join(PROFILES)}",
+        "cc": "C compiler (default: $CC, else cc, gcc, clang or zig, see CONTRIBUTING.md)",
+        "profile": f"optimization: {', '.join(PROFILES)} (default: local, or portable for a target)",
+        "target": f"another machine: {', '.join(TARGETS)}",
     }
 )
-def build(_: Context, out: str = "build", compiler: str = "auto", cc: str = "", profile: str = "local") -> None:
+def build(_: Context, out: str = "", compiler: str = "auto", cc: str = "", profile: str = "", target: str = "") -> None:
     """Transpile src/ and compile the C library, unless both are up to date."""
+    folder = out or ("build" if not target else f"build/{target}")
     try:
-        build_engine(ROOT / out, compiler=compiler, cc=cc, profile=profile)
+        build_engine(ROOT / folder, compiler=compiler, cc=cc, profile=profile, target=target)
     except BuildError as error:
         raise Exit(f"build: {error}", code=1) from error
 

@@ -8,13 +8,20 @@ Both are timed in turns, by processor time, on products of one vector with a ran
 from __future__ import annotations
 
 import platform
+import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyllama3.backends import engine_dir, python
+from pyllama3.backends import load_engine, python
 from pyllama3.weights import TensorType
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tools.running import ROOT
+from tools.transpilers import find_transpiler
 
 ROWS, COLS, ROUNDS = 32, 768, 5
 
@@ -38,7 +45,10 @@ def multiply(engine: Any, type: TensorType) -> float:
 
 def main() -> None:
     """Print a table."""
-    plain, core = (python.load(engine_dir(), file) for file in ("llama3_plain.py", "llama3.py"))
+    core = load_engine("python")
+    with tempfile.TemporaryDirectory() as folder:
+        find_transpiler("auto", print).translate(sorted((ROOT / "src").glob("*.fu")), [], Path(folder, "llama3.py"))
+        plain = python.load(Path(folder))
     print(f"Python {platform.python_version()}, millions of multiply-adds per second\n")
     print("| type | plain loops | native blocks | ratio |\n|---|---|---|---|")
     for type in TensorType:

@@ -17,10 +17,11 @@ _X86_64_V3 = {
     *("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe"),
 }
 _X86_64_V4 = _X86_64_V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-LEVELS = {"x86-64-v4-vnni": _X86_64_V4 | {"avx512_vnni"}, "x86-64-v3": _X86_64_V3}
+LEVELS = {"x86-64-v4-vnni": _X86_64_V4 | {"avx512_vnni"}, "x86-64-v3": _X86_64_V3, "aarch64-dotprod": {"asimddp"}}
 """Features, as Linux spells them, of the processors that portable builds have libraries for, the fastest first.
 
-v3 and v4 are levels of the x86-64 psABI (its microarchitecture levels).
+v3 and v4 are levels of the x86-64 psABI (its microarchitecture levels). Libraries for Arm on macOS need no level: all
+processors of Apple have the dot products.
 """
 _SPELLINGS = {"abm": "lzcnt", "avx1.0": "avx", "avx512vnni": "avx512_vnni", "lahf": "lahf_lm"}
 _SPELLINGS |= {"sse4.1": "sse4_1", "sse4.2": "sse4_2"}
@@ -35,7 +36,8 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 def processor_levels() -> list[str]:
     """Return the names in `LEVELS` of what this processor has; none where that is not known."""
-    return levels_of(_linux_cpuinfo("flags") or _macos_sysctl("features", "leaf7_features", "extfeatures"))
+    features = _linux_cpuinfo("flags") or _linux_cpuinfo("Features")  # of x86 and of Arm
+    return levels_of(features or _macos_sysctl("features", "leaf7_features", "extfeatures"))
 
 
 def levels_of(features: str) -> list[str]:

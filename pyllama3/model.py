@@ -71,7 +71,7 @@ class Llama:
 
         Args:
             model: a path, an alias such as "smollm2", hf:org/repo[:file] or a URL (see `pyllama3.store`).
-            backend: "c", "numba" or "python"; by default the fastest that was built and has what it needs.
+            backend: "c", "wasm" or "python"; by default the fastest that was built and has what it needs.
             threads: how many compute; by default as many as there are physical cores.
             context: tokens a session can hold; by default 4096 or what the model allows.
             precision: how vectors are multiplied with quantized matrices: "default" takes 16-bit integers and can

@@ -6,17 +6,18 @@ To add one: here if several rooms need it, else in the test file; helpers that a
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
+import shutil
 from pathlib import Path
 
 import pytest
 from engines import built_engine
 from hypothesis import settings
 
-from pyllama3.backends import BACKENDS, Engine, engine_dir, python
+from pyllama3.backends import BACKENDS, Engine
 from pyllama3.errors import StoreError
 from pyllama3.store.aliases import PackagedFile
 from pyllama3.store.find import find_model, pull_packaged
+from tools.build_engine import build
 
 # Meta's package of the model definitions; its wheel holds the tokenizer of Llama 3.
 LLAMA3_TOKENIZER = PackagedFile(
@@ -28,29 +29,26 @@ LLAMA3_TOKENIZER = PackagedFile(
 )
 
 
-# test_numba.py tells when numba is missing
-_INSTALLED = [name for name in BACKENDS if name != "numba" or find_spec("numba")]
-
-
-@pytest.fixture(scope="session", params=_INSTALLED)
+@pytest.fixture(scope="session", params=BACKENDS)
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each backend in turn."""
     return built_engine(request.param)
-
-
-@pytest.fixture(scope="session", params=[*_INSTALLED, "plain"])
-def any_engine(request: pytest.FixtureRequest) -> Engine:
-    """Each backend in turn, and generated Python without native blocks."""
-    if request.param != "plain":
-        return built_engine(request.param)
-    built_engine("python")
-    return python.load(engine_dir(), "llama3_plain.py")
 
 
 @pytest.fixture(scope="session")
 def both_engines() -> tuple[Engine, Engine]:
     """The C and the Python engine."""
     return built_engine("c"), built_engine("python")
+
+
+@pytest.fixture(scope="session")
+def portable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a build for any processor, and for some others."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler on the PATH")
+    folder = tmp_path_factory.mktemp("portable")
+    build(folder, profile="portable")
+    return folder
 
 
 @pytest.fixture(scope="session")

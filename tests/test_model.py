@@ -70,7 +70,7 @@ def test_context(engine: Engine, tmp_path: Path, context: int | None, expected: 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"backend": "cuda"}, BackendError, "backend 'cuda' is unknown; known: c, numba, python"),
+        ({"backend": "cuda"}, BackendError, "backend 'cuda' is unknown; known: c, wasm, python"),
         ({"context": 257}, OptionError, "context is 257; allowed for this model: 1 to 256"),
         ({"context": 0}, OptionError, "context is 0; allowed"),
         ({"context": -1}, OptionError, "context is -1; allowed"),
@@ -93,7 +93,7 @@ def test_without_a_build_loading_tells_how_to_get_one(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str | None
 ) -> None:
     monkeypatch.setenv("PYLLAMA3_BUILD", str(tmp_path))
-    with pytest.raises(BackendError, match=rf"{tmp_path}.* is missing; run 'invoke build'"):
+    with pytest.raises(BackendError, match=rf"{tmp_path}.* is missing; run 'invoke build.*'"):
         Llama.load(path, backend=backend)
 
 

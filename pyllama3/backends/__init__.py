@@ -49,13 +49,16 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
         raise BackendError(f"backend '{name}' is unknown; known: {', '.join(BACKENDS)}")
     path = engine_file(name, folder)
     if not path.is_file():
-        hint = " (needs a C compiler)" if name == "c" else ""
-        raise BackendError(f"backend '{name}' has not been built: {path} is missing; run 'invoke build'{hint}")
+        how = {"c": "'invoke build' (needs a C compiler)", "wasm": "'invoke build --target wasm32'"}
+        command = how.get(name, "'invoke build'")
+        raise BackendError(f"backend '{name}' has not been built: {path} is missing; run {command}")
+    if not is_available(name, folder):
+        raise BackendError(f"backend '{name}' needs a package: pip install 'pyllama3[{name}]'")
     loader: Callable[[Path], Engine]
     if name == "c":
         from .c import load as loader
-    elif name == "numba":
-        from .numba import load as loader
+    elif name == "wasm":
+        from .wasm import load as loader
     else:
         from .python import load as loader
     return loader(folder)

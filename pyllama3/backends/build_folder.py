@@ -1,4 +1,4 @@
-"""What has been built, and where. Standard library only: tools/build_engine.py takes names from here."""
+"""What has been built, and where. Standard library only: tools/ takes names from here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import BackendError
 from ..files import PACKAGE
 
 MANIFEST = "manifest.json"
-BACKENDS = ("c", "numba", "python")
+BACKENDS = ("c", "wasm", "python")
 """Names of the backends, the fastest first."""
 
 
@@ -48,9 +48,10 @@ def default_backend(folder: Path | None = None) -> str:
     return next((name for name in BACKENDS if is_available(name, folder)), BACKENDS[-1])
 
 
-def library_name(variant: str = "llama3") -> str:
-    """Return the file name of the compiled engine on this platform, or of a variant for some processors only."""
-    prefix, suffix = {"darwin": ("lib", ".dylib"), "win32": ("", ".dll")}.get(sys.platform, ("lib", ".so"))
+def library_name(variant: str = "llama3", platform: str = sys.platform) -> str:
+    """Return the file name of the compiled engine, or of a variant for some processors only, on a `sys.platform`."""
+    names = {"darwin": ("lib", ".dylib"), "win32": ("", ".dll"), "wasi": ("", ".wasm")}
+    prefix, suffix = names.get(platform, ("lib", ".so"))
     return f"{prefix}{variant}{suffix}"
 
 
@@ -70,9 +71,12 @@ def is_built(name: str, folder: Path | None = None) -> bool:
 
 def is_available(name: str, folder: Path | None = None) -> bool:
     """Tell whether a backend has been built (default folder: `engine_dir`) and what it needs is installed."""
-    return is_built(name, folder) and (name != "numba" or importlib.util.find_spec("numba") is not None)
+    return is_built(name, folder) and (name != "wasm" or importlib.util.find_spec("wasmtime") is not None)
 
 
 def engine_file(name: str, folder: Path) -> Path:
-    """Return the file of a backend in a build folder."""
-    return folder / {"c": library_name(), "numba": "llama3_plain.py", "python": "llama3.py"}[name]
+    """Return the file of a backend in a build folder, which may be that of the target wasm32 or have it inside."""
+    if name == "wasm":
+        path = folder / library_name(platform="wasi")
+        return path if path.is_file() else folder / "wasm32" / path.name
+    return folder / {"c": library_name(), "python": "llama3.py"}[name]

@@ -14,8 +14,8 @@ class Engine(Protocol):
     name: str
     packs: bool
     """Whether weights are worth packing (`Tensor.pack`)."""
-    has_threads: bool
-    """Whether several threads compute at the same time."""
+    parallel: bool
+    """Whether threads may compute at the same time."""
 
     def __getattr__(self, name: str) -> Any:
         """Return a generated class or enumeration."""
@@ -30,7 +30,7 @@ class Engine(Protocol):
         """
 
     def view(self, data: np.ndarray, dtype: str) -> Any:
-        """Return a read-only array over the same memory (uint8) to pass to methods."""
+        """Return a read-only array over the same memory (uint8), or over a copy, to pass to methods."""
 
     def numpy(self, array: Any, dtype: str) -> np.ndarray:
         """Return a numpy array over the memory of an array made by `empty`."""

@@ -20,7 +20,7 @@ class PythonEngine:
 
     name = "python"
     packs = False
-    has_threads = False
+    parallel = False
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
@@ -46,13 +46,13 @@ class PythonEngine:
         return np.frombuffer(array, dtype)
 
 
-def load(folder: Path, file: str = "llama3.py") -> PythonEngine:
-    """Load a generated module of a build folder; `llama3_plain.py` is the one without native blocks.
+def load(folder: Path) -> PythonEngine:
+    """Load the generated module of a build folder.
 
     Raises:
         BackendError: the file can not be imported.
     """
-    path = folder / file
+    path = folder / "llama3.py"
     spec = importlib.util.spec_from_file_location("pyllama3_generated", path)
     assert spec is not None
     assert spec.loader is not None

@@ -45,7 +45,7 @@ def _numbers_option(*names: str, least: int = 0, most: int | None = None, **opti
 @_numbers_option("--depth", default="0", show_default=True, help="Tokens in front of them.")
 @click.option("-r", "--repetitions", type=click.IntRange(1), default=5, show_default=True, help="Runs of each test.")
 @_numbers_option("-t", "--threads", least=1, most=MAX_THREADS, help="Threads; by default one per physical core.")
-@click.option("--backend", metavar="NAME", help="c, numba or python; by default the fastest that was built.")
+@click.option("--backend", metavar="NAME", help="c, wasm or python; by default the fastest that was built.")
 @precision_options
 @click.option("-o", "--output", type=click.Choice(["md", "json", "csv"]), default="md", show_default=True)
 @click.option(

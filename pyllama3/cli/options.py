@@ -70,7 +70,7 @@ precision_options = _apply(
 """`precision`, see `Llama.load`."""
 
 engine_options = _apply(
-    click.option("--backend", metavar="NAME", help="c, numba or python; by default the fastest there is."),
+    click.option("--backend", metavar="NAME", help="c, wasm or python; by default the fastest there is."),
     click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core."),
     precision_options,
     click.option("-c", "--context", type=int, metavar="N", help="Tokens of context; by default 4096 or the model's."),

@@ -21,7 +21,7 @@ from .options import model_option, precision_options
 )
 @click.option("--kl-from", metavar="MODEL", help="Also the divergence from the exact predictions of this model.")
 @click.option("--kl-backend", metavar="NAME", help="Also that from another backend, or from reference.")
-@click.option("--backend", metavar="NAME", help="c, numba, python or reference; by default the fastest.")
+@click.option("--backend", metavar="NAME", help="c, wasm, python or reference; by default the fastest.")
 @click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core.")
 @precision_options
 def command(

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +145,6 @@ SMALL_C_FAULTS = {
     "softmax": ("c2 = 0.240226507f;", "c2 = 0.2406f;"),
     "swiglu": ("/ (1 + e) *", "/ (1.0001f + e) *"),
 }
-NUMBA_FAULTS = ("rope", "scores", "mask")
-"""Some of those in Python: each takes numba a quarter of a minute to compile."""
 
 
 def mutated(text: str, fault: tuple[str, str]) -> str:
@@ -203,16 +200,6 @@ def test_a_fault_in_generated_python_is_found(tmp_path: Path, name: str, precisi
 @pytest.mark.parametrize("name", C_FAULTS)
 def test_a_fault_in_generated_c_is_found(tmp_path: Path, name: str, precision: Precision) -> None:
     check_found(broken_c(tmp_path, C_FAULTS[name]), tmp_path, name, precision=precision)
-
-
-@pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed: pip install 'pyllama3[numba]'")
-@pytest.mark.parametrize("name", NUMBA_FAULTS)
-def test_a_fault_in_compiled_python_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    built_engine("python")
-    monkeypatch.setenv("PYLLAMA3_CACHE", str(tmp_path / "cache"))
-    source = (engine_dir() / "llama3_plain.py").read_text(encoding="utf-8")
-    (tmp_path / "llama3_plain.py").write_text(mutated(source, PYTHON_FAULTS[name]), encoding="utf-8")
-    check_found(load_engine("numba", tmp_path), tmp_path, name)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

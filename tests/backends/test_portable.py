@@ -21,10 +21,9 @@ from pyllama3.backends import build_folder, find_variant, library_name, load_eng
 from pyllama3.cpu import LEVELS, levels_of, processor_levels
 from pyllama3.runtime.session import Session
 from pyllama3.weights import TensorType
-from tools.build_engine import build
 
 BASELINE = "llama3"
-V3, V4 = "x86-64-v3", "x86-64-v4-vnni"
+V3, V4, DOTPROD = "x86-64-v3", "x86-64-v4-vnni", "aarch64-dotprod"
 IDS = [1, 200, 3, 77, 5, 6]
 FAST_NMSE = 1e-3
 """Squared error of 8-bit activations relative to the square of the logits; a wrong instruction gives about 1."""
@@ -43,6 +42,8 @@ MAC = (
     "FPU VME DE PSE TSC MSR SSE SSE2 HTT SSE3 PCLMULQDQ SSSE3 FMA CX16 SSE4.1 SSE4.2 x2APIC MOVBE POPCNT AES XSAVE "
     "OSXSAVE AVX1.0 RDRAND F16C RDWRFSGS BMI1 AVX2 BMI2 ERMS SYSCALL XD 1GBPAGE EM64T LAHF LZCNT RDTSCP TSCI"
 )
+RASPBERRY_PI_4 = "fp asimd evtstrm crc32 cpuid"
+RASPBERRY_PI_5 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 
 needs_x86_64 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="only x86-64 has several")
 VARIANTS = [
@@ -55,16 +56,6 @@ VARIANTS = [
         for level in LEVELS
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A portable build of the engine."""
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler on the PATH")
-    folder = tmp_path_factory.mktemp("portable")
-    build(folder, profile="portable")
-    return folder
 
 
 @pytest.fixture
@@ -95,7 +86,8 @@ def avx_instructions(library: Path) -> list[str]:
         (ZEN4.replace(" avx2", ""), []),
         (ZEN3.replace(" movbe", ""), []),
         (ZEN3.replace(" abm", ""), []),
-        ("fp asimd evtstrm aes pmull sha1 sha2 crc32", []),
+        (RASPBERRY_PI_4, []),
+        (RASPBERRY_PI_5, [DOTPROD]),
         ("", []),
     ],
 )
@@ -110,6 +102,8 @@ def test_features_come_from_cpuinfo(cpuinfo: Path) -> None:
     assert cpu.processor_name() == "Fast One"
     cpuinfo.write_text(processor.format(0, IVY_BRIDGE))
     assert not processor_levels()
+    cpuinfo.write_text(f"processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: {RASPBERRY_PI_5}\n\n")
+    assert processor_levels() == [DOTPROD]
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="other systems are asked in other ways")
@@ -129,27 +123,27 @@ def test_an_unknown_processor_gets_what_any_can_run(cpuinfo: Path, tmp_path: Pat
 
 
 @needs_x86_64
-def test_portable_builds_have_a_library_for_each_level(folder: Path) -> None:
-    assert all((folder / library_name(variant)).is_file() for variant in (BASELINE, *(f"llama3-{x}" for x in LEVELS)))
+def test_portable_builds_have_a_library_for_each_level(portable: Path) -> None:
+    assert all((portable / library_name(variant)).is_file() for variant in (BASELINE, f"llama3-{V3}", f"llama3-{V4}"))
 
 
 @needs_x86_64
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="no objdump")
-def test_one_of_them_runs_on_any_processor(folder: Path) -> None:
-    assert not avx_instructions(folder / library_name(BASELINE))
-    assert len(avx_instructions(folder / library_name(f"llama3-{V3}"))) > 1000
-    assert not any("dpbusd" in line for line in avx_instructions(folder / library_name(f"llama3-{V3}")))
-    assert any("dpbusd" in line for line in avx_instructions(folder / library_name(f"llama3-{V4}")))
+def test_one_of_them_runs_on_any_processor(portable: Path) -> None:
+    assert not avx_instructions(portable / library_name(BASELINE))
+    assert len(avx_instructions(portable / library_name(f"llama3-{V3}"))) > 1000
+    assert not any("dpbusd" in line for line in avx_instructions(portable / library_name(f"llama3-{V3}")))
+    assert any("dpbusd" in line for line in avx_instructions(portable / library_name(f"llama3-{V4}")))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("type", [TensorType.Q4_0, TensorType.Q8_0, TensorType.F16])
 def test_all_compute_the_same(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, type: TensorType
+    portable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, type: TensorType
 ) -> None:
     monkeypatch.setattr(build_folder, "processor_levels", lambda: [variant.removeprefix("llama3-")])
-    assert find_variant(folder) == variant
-    engine = load_engine("c", folder)
+    assert find_variant(portable) == variant
+    engine = load_engine("c", portable)
     config = tiny_config()
     for exact in (True, False):
         path = tmp_path / f"{exact}.gguf"

@@ -102,7 +102,7 @@ def test_run_answers_and_reports_its_speed(chat_model: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("backend", ["c", "python"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_backends_answer_the_same(chat_model: Path, backend: str) -> None:
     built_engine(backend)
     result = call("run", "-m", chat_model, "--backend", backend, "--exact", "--temp", "0", "-q", "-p", "hello")
@@ -254,7 +254,7 @@ def test_run_imports_nothing_that_only_others_need(chat_model: Path) -> None:
     imported = {line.rpartition("|")[2].strip() for line in listed.splitlines() if line.startswith("import time:")}
     assert {"numpy", "tiktoken", "jinja2", "pyllama3.weights.formats.gguf"} <= imported
     others = {"subprocess", "importlib.metadata", "urllib.request", "zipfile"}
-    others |= {f"pyllama3.{name}" for name in ("download", "package_index", "backends.numba", "backends.python")}
+    others |= {f"pyllama3.{name}" for name in ("download", "package_index", "backends.python", "backends.wasm")}
     others |= {f"pyllama3.{kind}.{name}" for kind in ("weights", "vocabulary") for name in ("huggingface", "llama2c")}
     assert not imported & others
 

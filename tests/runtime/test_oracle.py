@@ -97,6 +97,12 @@ def test_the_default_stays_near_the_logits_of_the_oracle(default: EngineModel) -
 
 
 @pytest.mark.parametrize("index", CASES)
+def test_webassembly_gives_the_tokens_of_the_oracle(smollm2_path: Path, index: int) -> None:
+    expected, model = case(index), load(built_engine("wasm"), smollm2_path, "exact")
+    assert greedy(model, expected["prompt_ids"], len(expected["greedy"])) == expected["greedy"]
+
+
+@pytest.mark.parametrize("index", CASES)
 def test_8_bit_activations_stay_near_the_oracle(fast: EngineModel, index: int) -> None:
     if fast.activation_bits != 8:
         pytest.skip("8-bit activations are no faster on this processor, so there are none")

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -24,8 +25,11 @@ import pytest
 
 from pyllama3.backends import library_name
 from pyllama3.cpu import LEVELS
-from tools import build_engine
-from tools.build_engine import LIBRARY, ROOT, BuildError, build
+from tools import build_engine, c_compilers
+from tools.build_engine import LIBRARY, build
+from tools.c_compilers import find_zig
+from tools.running import ROOT, BuildError
+from tools.targets import TARGETS
 
 SOURCE = """
 /// A stand-in for the engine.
@@ -49,8 +53,8 @@ public static class Kernels
 	{
 #if PYTHON
 		return 1;
-#elif OPENMP
-		return 6;
+#elif SIMD128
+		return 3;
 #elif C
 		return 2;
 #else
@@ -120,7 +124,7 @@ def test_both_targets_compute_the_same(compiler: str, sources: Path, out: Path) 
         add(y, x, 2)
         assert list(y) == [11, 22, 3]
     assert kernels.symbols() == 1
-    assert library.Kernels_Symbols() == (6 if read_manifest(out)["openmp"] else 2)
+    assert library.Kernels_Symbols() == 2
 
 
 def pointer(values: array.array[float]) -> ctypes.c_void_p:
@@ -130,10 +134,12 @@ def pointer(values: array.array[float]) -> ctypes.c_void_p:
 def allowed(flags: list[str]) -> list[str]:
     """Return the symbols of instructions that the compiler may use."""
     command = ["cc", *flags, "-dM", "-E", "-xc", os.devnull]
-    macros = set(subprocess.check_output(command, text=True).split())
+    macros = {line.split()[1] for line in subprocess.check_output(command, text=True).splitlines()}
     avx2 = {"__AVX2__", "__FMA__", "__F16C__"} <= macros
     vnni = avx2 and {"__AVX512VNNI__", "__AVX512VL__"} <= macros
-    return ["AVX2"] * avx2 + ["VNNI"] * vnni
+    neon = {"__ARM_NEON", "__aarch64__"} <= macros
+    dotprod = neon and "__ARM_FEATURE_DOTPROD" in macros
+    return ["AVX2"] * avx2 + ["VNNI"] * vnni + ["NEON"] * neon + ["DOTPROD"] * dotprod
 
 
 @needs_cc
@@ -152,9 +158,8 @@ def test_manifest_tells_how_it_was_built(
     flags = manifest["cflags"]["llama3.c"]
     assert flags[-2:] == ["-DFIRST", "-DLAST=1"]
     assert {"-O3", "-Wall", "-Wextra", "-Werror"} < set(flags)
-    assert ("-fopenmp" in flags) == manifest["openmp"]
-    symbols = ["C"] + ["OPENMP"] * bool(manifest["openmp"]) + allowed(flags)
-    assert manifest["defines"] == {"llama3.py": ["PYTHON"], "llama3_plain.py": [], "llama3.c": symbols}
+    assert manifest["target"] is None
+    assert manifest["defines"] == {"llama3.py": ["PYTHON"], "llama3.c": ["C", *allowed(flags)]}
     assert str(manifest["built"]).startswith("20")
 
 
@@ -211,6 +216,7 @@ def test_without_c_compiler_the_python_backend_is_built(
     out.mkdir()
     (out / LIBRARY).write_text("of an earlier build")
     monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(c_compilers, "find_zig", lambda: None)
     if reason == "no compiler on the PATH":
         monkeypatch.setenv("PATH", str(tmp_path))
     else:
@@ -219,26 +225,12 @@ def test_without_c_compiler_the_python_backend_is_built(
     assert load_python(out / "llama3.py").Kernels.symbols() == 1
     assert not (out / LIBRARY).exists()
     manifest = read_manifest(out)
-    assert (manifest["cc"], manifest["cflags"], manifest["openmp"]) == (None, {}, False)
+    assert (manifest["cc"], manifest["cflags"]) == (None, {})
     notice, summary = lines
     assert "C compiler" in notice
     assert "only the python backend is built" in notice
-    assert "install" in notice
+    assert "to get one: pip install ziglang, or " in notice
     assert LIBRARY not in summary
-
-
-@needs_cc
-def test_without_openmp_one_thread_is_announced(
-    compiler: str, sources: Path, out: Path, lines: list[str], tmp_path: Path
-) -> None:
-    cc = executable(tmp_path / "cc", f'case "$*" in *-fopenmp*) exit 1;; esac; exec {shutil.which("cc")} "$@"')
-    build(out, compiler=compiler, cc=str(cc), sources=sources, say=lines.append)
-    manifest = read_manifest(out)
-    assert manifest["openmp"] is False
-    assert "-Wextra" in manifest["cflags"]["llama3.c"]
-    assert ctypes.CDLL(str(out / LIBRARY)).Kernels_Symbols() == 2
-    assert "has no OpenMP" in lines[0]
-    assert len(lines) == 2
 
 
 @needs_cc
@@ -279,16 +271,20 @@ def test_old_fut_on_the_path_is_passed_over(
         build(out, compiler="fut", sources=sources)
 
 
-@pytest.mark.parametrize("option", ["compiler", "profile"])
+@pytest.mark.parametrize("option", ["compiler", "profile", "target"])
 def test_unknown_option_lists_the_known(option: str, sources: Path, out: Path) -> None:
-    known = {"compiler": "auto, fut, pyfut", "profile": "local, portable, debug, sanitize"}[option]
+    known = {
+        "compiler": "auto, fut, pyfut",
+        "profile": "local, portable, debug, sanitize",
+        "target": "x86_64-linux-gnu, .*, aarch64-macos, wasm32",
+    }[option]
     with pytest.raises(BuildError, match=f"{option} 'nonsense' is unknown; known: {known}"):
         build(out, sources=sources, **{option: "nonsense"})  # type: ignore[arg-type]
 
 
 def test_the_host_looks_for_the_libraries_that_are_built() -> None:
     assert library_name() == LIBRARY
-    assert set(build_engine.VARIANTS) == {"llama3", *(f"llama3-{level}" for level in LEVELS)}
+    assert set(c_compilers.VARIANTS) == {"llama3", *(f"llama3-{level}" for level in LEVELS)}
 
 
 def test_building_needs_the_standard_library_only() -> None:
@@ -302,43 +298,172 @@ def test_no_sources_is_an_error(tmp_path: Path) -> None:
         build(tmp_path / "out", sources=tmp_path)
 
 
+# zig, and other targets
+
+needs_zig = pytest.mark.skipif(find_zig() is None, reason="needs zig: pip install ziglang")
+
+
+@pytest.fixture
+def only_zig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide all other C compilers."""
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@needs_zig
+@pytest.mark.usefixtures("only_zig")
+def test_zig_compiles_where_nothing_else_does(sources: Path, out: Path) -> None:
+    build(out, compiler="pyfut", sources=sources)
+    manifest = read_manifest(out)
+    assert manifest["cc"] == f"{find_zig()} cc"
+    assert re.fullmatch(r"zig [\d.]+, clang version .*", manifest["cc_version"])
+    flags = manifest["cflags"]["llama3.c"]
+    assert {"-O3", "-Werror", "-mcpu=native", "-fomit-frame-pointer"} < set(flags)
+    assert flags[flags.index("-Xclang") + 1] == "-O3"
+    assert ctypes.CDLL(str(out / LIBRARY)).Kernels_Symbols() == 2
+
+
+@needs_zig
 @needs_cc
-def test_wheel_made_of_the_sdist_holds_the_engine_and_works_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_zig_uses_the_instructions_that_gcc_does(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("FUT", raising=False)  # the sdist brings its compiler
-    checkout = tmp_path / "checkout"
+    defines = []
+    for cc in ("cc", f"{sys.executable} -m ziglang cc"):
+        for profile in ("local", "portable"):
+            out = tmp_path / str(len(defines))
+            build(out, compiler="pyfut", cc=cc, profile=profile, sources=sources)
+            defines.append(read_manifest(out)["defines"])
+    assert defines[:2] == defines[2:]
+
+
+@needs_zig
+@pytest.mark.parametrize(
+    ("target", "files", "symbols"),
+    [
+        (
+            "x86_64-linux-gnu",
+            ["libllama3.so", "libllama3-x86-64-v3.so", "libllama3-x86-64-v4-vnni.so"],
+            [[], ["AVX2"], ["AVX2", "VNNI"]],
+        ),
+        ("aarch64-linux-musl", ["libllama3.so", "libllama3-aarch64-dotprod.so"], [["NEON"], ["NEON", "DOTPROD"]]),
+        ("aarch64-macos", ["libllama3.dylib"], [["NEON", "DOTPROD"]]),
+        ("wasm32", ["llama3.wasm"], [["SIMD128"]]),
+    ],
+)
+@pytest.mark.usefixtures("only_zig")
+def test_targets_have_a_library_for_each_kind_of_processor(
+    target: str, files: list[str], symbols: list[list[str]], sources: Path, out: Path
+) -> None:
+    build(out, compiler="pyfut", target=target, sources=sources)
+    manifest = read_manifest(out)
+    assert (manifest["target"], manifest["profile"]) == (target, "portable")
+    variants = [Path(file).stem.removeprefix("lib") for file in files]
+    assert manifest["defines"] == {
+        "llama3.py": ["PYTHON"],
+        **{f"{variant}.c": ["C", *names] for variant, names in zip(variants, symbols, strict=True)},
+    }
+    kept = {name for variant in variants for name in (f"{variant}.c", f"{variant}.h")}
+    assert {path.name for path in out.iterdir()} == {*files, *kept, "llama3.py", "manifest.json"}
+    magic = {".so": b"\x7fELF", ".dylib": b"\xcf\xfa\xed\xfe", ".wasm": b"\0asm"}
+    for file in files:
+        assert (out / file).read_bytes().startswith(magic[Path(file).suffix])
+
+
+@needs_zig
+@pytest.mark.usefixtures("only_zig")
+def test_libraries_need_no_newer_glibc_than_their_wheel_says(sources: Path, out: Path) -> None:
+    source = sources / "kernels.fu"
+    source.write_text(SOURCE.replace("y[i] += x[i]", "y[i] += Math.Exp(x[i]) * Math.Pow(x[i], x[i])"))
+    build(out, compiler="pyfut", target="aarch64-linux-gnu", sources=sources)
+    versions = re.findall(rb"GLIBC_(\d+)\.(\d+)", (out / "libllama3.so").read_bytes())
+    assert {(int(major), int(minor)) for major, minor in versions} == {(2, 17)}
+    assert TARGETS["aarch64-linux-gnu"].wheel_tag == "manylinux_2_17_aarch64"
+
+
+def test_a_target_without_zig_tells_how_to_get_it(sources: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(c_compilers, "find_zig", lambda: None)
+    with pytest.raises(BuildError, match=r"^no C compiler for aarch64-macos; to get one: pip install ziglang$"):
+        build(out, compiler="pyfut", target="aarch64-macos", sources=sources)
+    assert not out.exists()
+
+
+@needs_cc
+def test_a_compiler_for_another_target_is_refused(sources: Path, out: Path) -> None:
+    with pytest.raises(BuildError, match=r"^no working C compiler for wasm32 \('cc' fails on a small program\)"):
+        build(out, compiler="pyfut", cc="cc", target="wasm32", sources=sources)
+
+
+def test_code_for_this_machine_is_not_for_a_target(sources: Path, out: Path) -> None:
+    with pytest.raises(BuildError, match=r"^profile 'local' is for this machine; for wasm32: portable or debug$"):
+        build(out, compiler="pyfut", profile="local", target="wasm32", sources=sources)
+
+
+# wheels
+
+
+def make_wheel(folder: Path, target: str) -> Path:
+    """Return a wheel made of the sdist of a checkout with the stand-in for the engine."""
+    checkout = folder / "checkout"
     shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__"))
     for path in (checkout / "src").glob("*.fu"):
         path.unlink()
     (checkout / "src" / "kernels.fu").write_text(SOURCE)
-
-    def python(*arguments: str, cwd: Path) -> None:
-        subprocess.run([sys.executable, *arguments], cwd=cwd, check=True, capture_output=True)
-
-    python("-c", f"from setuptools.build_meta import build_sdist; build_sdist({str(tmp_path)!r})", cwd=checkout)
-    (sdist,) = tmp_path.glob("*.tar.gz")
-    python("-m", "tarfile", "-e", str(sdist), str(tmp_path / "unpacked"), cwd=tmp_path)
-    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    run_python("-c", f"from setuptools.build_meta import build_sdist; build_sdist({str(folder)!r})", cwd=checkout)
+    (sdist,) = folder.glob("*.tar.gz")
+    run_python("-m", "tarfile", "-e", str(sdist), str(folder / "unpacked"), cwd=folder)
+    (unpacked,) = (folder / "unpacked").iterdir()
     compiler = [path.relative_to(ROOT) for path in (ROOT / "pyfut").rglob("*.py")]
     assert [path for path in compiler if not (unpacked / path).is_file()] == []
+    options = ("--no-build-isolation", "--no-deps", "--no-index", "-w", str(folder))
+    run_python("-m", "pip", "wheel", *options, ".", cwd=unpacked, PYLLAMA3_TARGET=target)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
-    options = ("--no-build-isolation", "--no-deps", "--no-index")
-    python("-m", "pip", "wheel", *options, "-w", str(tmp_path), ".", cwd=unpacked)
-    (wheel,) = tmp_path.glob("*.whl")
+
+def run_python(*arguments: str, cwd: Path, **variables: str) -> None:
+    environment = {**os.environ, **variables}
+    environment.pop("FUT", None)  # the sdist brings its compiler
+    subprocess.run([sys.executable, *arguments], cwd=cwd, check=True, capture_output=True, env=environment)
+
+
+def engine_files(wheel: Path) -> set[str]:
+    """Return the names of all files of a wheel, of those of the engine without their folder."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name.removeprefix("pyllama3/_engine/") for name in archive.namelist()}
+
+
+@needs_cc
+def test_wheel_made_of_the_sdist_holds_the_engine_and_works_elsewhere(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "")
     assert "-py3-none-" in wheel.name
     assert not wheel.name.endswith("-any.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-    files = ("llama3.py", "llama3_plain.py", "llama3.h", LIBRARY, "manifest.json", "kernels.fu")
-    assert {f"pyllama3/_engine/{name}" for name in files} < names
+    names = engine_files(wheel)
+    assert {"llama3.py", "llama3.h", LIBRARY, "manifest.json", "kernels.fu"} < names
     assert {"pyllama3/py.typed", "pyllama3/analysis/pages/explain.html"} < names
     assert {"pyllama3/_docs/tour.md", "pyllama3/_docs/tour/road.svg"} < names
-    assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pyllama3"}
+    assert {name.split("/")[0] for name in names if "/" in name and "dist-info" not in name} == {"pyllama3"}
 
     site = tmp_path / "site"
-    python("-m", "pip", "install", "--no-deps", "--no-index", "--target", str(site), str(wheel), cwd=tmp_path)
+    run_python("-m", "pip", "install", "--no-deps", "--no-index", "--target", str(site), str(wheel), cwd=tmp_path)
     engine = site / "pyllama3" / "_engine"
     assert "-march=native" not in (engine / build_engine.MANIFEST).read_text()
-    assert ctypes.CDLL(str(engine / LIBRARY)).Kernels_Symbols() in (2, 6)
+    assert ctypes.CDLL(str(engine / LIBRARY)).Kernels_Symbols() == 2
     assert load_python(engine / "llama3.py").Kernels.symbols() == 1
+
+
+@needs_zig
+@pytest.mark.parametrize(
+    ("target", "platform", "library"),
+    [
+        ("aarch64-linux-gnu", "manylinux_2_17_aarch64", "libllama3.so"),
+        ("aarch64-linux-musl", "musllinux_1_2_aarch64", "libllama3-aarch64-dotprod.so"),
+        ("aarch64-macos", "macosx_11_0_arm64", "libllama3.dylib"),
+        ("wasm32", "any", "llama3.wasm"),
+    ],
+)
+def test_wheels_for_other_machines(target: str, platform: str, library: str, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, target)
+    assert wheel.name.endswith(f"-py3-none-{platform}.whl")
+    assert {library, "llama3.h", "llama3.py", "manifest.json"} < engine_files(wheel)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...backends import Engine
-from ...backends.c import snake_case
+from ...backends.binding import snake_case
 from .methods import Method
 
 Argument = Sequence[float] | float

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...backends import engine_dir
-from ...backends.c import snake_case
+from ...backends.binding import snake_case
 from ...errors import OptionError, PyLlama3Error
 from ...files import PACKAGE
 
