@@ -19,8 +19,8 @@ from .targets import HOST, Target
 
 # The first flags for floats let gcc vectorize comparisons and calls, and change no result that is a number; that after
 # them lets it inline public kernels into each other; without contraction, a sum has the same bits in every kernel. The
-# parameters, which are gcc's, keep the loops over 16 lanes loops, which are then vectorized, and let the steps of kernels
-# grow together.
+# parameters, which are gcc's, keep the loops over 16 lanes loops, which are then vectorized, and let the steps of
+# kernels grow together.
 CFLAGS = [
     "-std=gnu11",
     "-fno-trapping-math",
