@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal, get_args
 
@@ -29,7 +29,8 @@ class ModelConfig:
     """Hyper-parameters of a Llama 3 model.
 
     `rope_factors` holds head_dim/2 divisors of the rotation angles (Llama 3.1 scaling), None for no scaling;
-    `rope_magnitude` multiplies rotated queries and keys (YaRN scaling).
+    `rope_magnitude` multiplies rotated queries and keys (YaRN scaling). `long_rope_factors` take the place of
+    `rope_factors` in contexts longer than `original_context` (LongRoPE).
     """
 
     name: str
@@ -46,8 +47,17 @@ class ModelConfig:
     rope_style: RopeStyle = RopeStyle.INTERLEAVED
     rope_factors: tuple[float, ...] | None = None
     rope_magnitude: float = 1.0
+    long_rope_factors: tuple[float, ...] | None = None
+    original_context: int | None = None
 
     @property
     def kv_dim(self) -> int:
         """Width of the keys (and of the values) of one position in one layer."""
         return self.kv_heads * self.head_dim
+
+    def for_context(self, context: int) -> ModelConfig:
+        """Return the hyper-parameters for a context of so many tokens, without those for others."""
+        if self.long_rope_factors is None or self.original_context is None:
+            return self
+        factors = self.long_rope_factors if context > self.original_context else self.rope_factors
+        return replace(self, rope_factors=factors, long_rope_factors=None, original_context=None)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OptionError, PyLlama3Error
-from .files import replacing
+from .files import json_bytes, replacing
 from .generation.generation import Piece
 from .model import Llama
-from .tokenizer.chat_template import check_messages
+from .tokenizer.messages import check_messages
 
 Message = dict[str, Any]
 
@@ -78,10 +78,9 @@ class Conversation:
         Raises:
             OptionError: the file cannot be written.
         """
-        text = json.dumps({"messages": self.messages}, ensure_ascii=False, indent=1) + "\n"
         try:
             with replacing(path) as file:
-                file.write(text.encode())
+                file.write(json_bytes({"messages": self.messages}, indent=1) + b"\n")
         except OSError as error:
             raise OptionError(f"{path}: cannot be written: {error.strerror}") from error
 

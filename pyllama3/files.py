@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .errors import StoreError
 
@@ -66,17 +67,44 @@ def _remove_leftovers(path: Path) -> None:
                 remove_unlocked(part)
 
 
+def json_bytes(value: Any, *, indent: int | None = None) -> bytes:
+    """Return JSON in UTF-8 that any reader takes; half a surrogate pair, which UTF-8 cannot hold, stays an escape.
+
+    Raises:
+        ValueError: a number is not finite, which JSON has no word for.
+    """
+    # what Python puts in place of a lone surrogate is JSON's own escape for it
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return text.encode("utf-8", "backslashreplace")
+
+
 def cache_dir() -> Path:
-    """Return the directory of downloaded models: $PYLLAMA3_CACHE, else the one that the platform wants."""
+    """Return the directory of downloaded models: $PYLLAMA3_CACHE, else the one that the platform wants.
+
+    Raises:
+        StoreError: neither is known.
+    """
     if chosen := os.environ.get("PYLLAMA3_CACHE"):
         return Path(chosen)
     if chosen := os.environ.get("XDG_CACHE_HOME"):
         return Path(chosen, "pyllama3")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "pyllama3"
+        return home_dir() / "Library" / "Caches" / "pyllama3"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local", "pyllama3", "Cache")
-    return Path.home() / ".cache" / "pyllama3"
+        return Path(os.environ.get("LOCALAPPDATA") or home_dir() / "AppData" / "Local", "pyllama3", "Cache")
+    return home_dir() / ".cache" / "pyllama3"
+
+
+def home_dir() -> Path:
+    """Return the user's directory.
+
+    Raises:
+        StoreError: the system knows none.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise StoreError("the user has no home directory; $PYLLAMA3_CACHE names a directory for what we keep") from None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from .generation.speculation import Drafter, DraftModel, PromptLookup
 from .runtime.model import EngineModel
 from .runtime.session import Session, check_ids
 from .store.find import find_model
-from .tokenizer.chat_template import ChatTemplate, encode_chat, find_template
+from .tokenizer.chat_template import DEFAULT, ChatTemplate, encode_chat, find_template
 from .tokenizer.tokenizer import Tokenizer
 from .tokenizer.vocabulary import Vocabulary
 from .weights import Weights, load_weights
@@ -51,7 +52,8 @@ class Llama:
         self._weights = weights
         self._model = model
         self.tokenizer = Tokenizer(vocabulary)
-        self.template: ChatTemplate | None = find_template(chat_template or weights.load_template(), vocabulary)
+        self._vocabulary = vocabulary
+        self._own_template = chat_template
         self.context = context
 
     @classmethod
@@ -90,13 +92,25 @@ class Llama:
         if context is not None and not 1 <= context <= most:
             raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")
         vocabulary = weights.load_vocabulary()
+        context = context or min(most, DEFAULT_CONTEXT)
+        weights = replace(weights, config=weights.config.for_context(context))
         engine_model = EngineModel(engine, weights, threads=chosen, precision=precision, cache_type=cache_type)
-        return cls(weights, engine_model, vocabulary, context or min(most, DEFAULT_CONTEXT), chat_template)
+        return cls(weights, engine_model, vocabulary, context, chat_template)
 
     @property
     def config(self) -> ModelConfig:
         """Hyper-parameters."""
         return self._model.config
+
+    @functools.cached_property
+    def template(self) -> ChatTemplate | None:
+        """The chat template; None for a model that only continues text.
+
+        Raises:
+            TemplateError: the file it is in is damaged.
+        """
+        own = self._own_template
+        return find_template(self._weights.load_templates() if own is None else {DEFAULT: own}, self._vocabulary)
 
     @property
     def backend(self) -> str:
@@ -121,9 +135,12 @@ class Llama:
         """
         return Session(self._model, context=self.context)
 
-    def encode_prompt(self, text: str) -> list[int]:
-        """Return the tokens of a text to continue, with a BOS if the model expects one."""
-        return self.tokenizer.encode_prompt(text)
+    def encode_prompt(self, text: str, *, special: bool = True) -> list[int]:
+        """Return the tokens of a text to continue, with a BOS if the model expects one.
+
+        Names such as <|eot_id|> are the special tokens, unless `special` is false.
+        """
+        return self.tokenizer.encode_prompt(text, special=special)
 
     def encode_chat(
         self,
@@ -160,7 +177,8 @@ class Llama:
         """Continue a text (or token ids).
 
         Args:
-            prompt: the text; a BOS is put in front if the model expects one. Token ids are taken as they are.
+            prompt: the text, in which names such as <|eot_id|> are the special tokens; a BOS is put in front if the
+                model expects one. Token ids are taken as they are.
             max_tokens: how many to generate; by default until the model stops or the context is full.
             stop: strings that end the text, without being part of it.
             top_logprobs: how many of the most probable tokens each piece reports.

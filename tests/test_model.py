@@ -106,7 +106,8 @@ def test_generate_continues_text_or_tokens(llm: Llama) -> None:
 
 def test_a_text_begins_with_one_bos(llm: Llama) -> None:
     assert llm.encode_prompt("hello") == [IDS["<|begin_of_text|>"], IDS["hello"]]
-    assert IDS["<|eot_id|>"] not in llm.encode_prompt("<|eot_id|>")
+    assert llm.encode_prompt("<|begin_of_text|>hello<|eot_id|>") == [*llm.encode_prompt("hello"), IDS["<|eot_id|>"]]
+    assert IDS["<|eot_id|>"] not in llm.encode_prompt("<|eot_id|>", special=False)
     ids = llm.encode_chat([{"role": "user", "content": "hello"}])
     assert ids.count(IDS["<|begin_of_text|>"]) == 1
 

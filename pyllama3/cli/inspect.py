@@ -73,6 +73,7 @@ def _report(weights: Weights, context: int) -> dict[str, Any]:
         "rope": rope,
         "tokenizer": _tokenizer(weights),
         "chat_template": _template(weights),
+        "assumed": _assumed(weights),
         "types": list(_types(weights)),
         "memory": {"context": context, "weights": stored, "cache": cache},
     }
@@ -102,13 +103,25 @@ def _tokenizer(weights: Weights) -> dict[str, Any]:
     }
 
 
+def _assumed(weights: Weights) -> list[str]:
+    """Return what the files do not say, or say in two ways."""
+    from ..errors import TokenizerError
+
+    try:
+        return [*weights.assumed, *weights.load_vocabulary().assumed]
+    except TokenizerError:
+        return list(weights.assumed)
+
+
 def _template(weights: Weights) -> dict[str, Any]:
     from ..errors import TemplateError, TokenizerError
     from ..tokenizer.chat_template import find_template
 
     try:
-        source = weights.load_template()
-        template = find_template(source, weights.load_vocabulary())
+        sources = weights.load_templates()
+        template = find_template(sources, weights.load_vocabulary())
+        if template is not None:
+            template.check()
     except (TemplateError, TokenizerError) as error:
         return {"error": str(error)}
     if template is None:
@@ -116,7 +129,8 @@ def _template(weights: Weights) -> dict[str, Any]:
     markers = {"<|start_header_id|>": "Llama 3", "<|im_start|>": "ChatML", "[INST]": "Llama 2"}
     known = [name for marker, name in markers.items() if marker in template.source]
     return {
-        "origin": "built in" if source is None else "model",
+        "origin": "model" if sources else "built in",
+        "names": list(template.names),
         "kind": known[0] if known else "other",
         "characters": len(template.source),
     }
@@ -178,6 +192,8 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "RoPE", f"theta {rope['theta']:g}, {rope['pairs']} pairs{scaling}"
     yield from _tokenizer_rows(report["tokenizer"])
     yield "chat template", _template_text(report["chat_template"])
+    for number, line in enumerate(report["assumed"]):
+        yield "" if number else "assumed", line
     yield "memory", f"weights {_size(memory['weights'])}"
     yield "", f"KV cache {_size(memory['cache'])} for {memory['context']} tokens in half precision"
 
@@ -203,7 +219,9 @@ def _template_text(template: dict[str, Any]) -> str:
         return "none"
     if template["origin"] == "built in":
         return f"none of its own; {template['kind']} is built in"
-    return f"{template['kind']}, {template['characters']} characters"
+    others = [name for name in template["names"] if name != "default"]
+    named = f"; others: {', '.join(others)}" if others else ""
+    return f"{template['kind']}, {template['characters']} characters{named}"
 
 
 def _size(count: int) -> str:

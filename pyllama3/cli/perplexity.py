@@ -60,7 +60,7 @@ def command(
             if not measured.tokenizer.has_tokens_of(other.tokenizer):
                 raise click.UsageError(f"{kl_from} has another vocabulary than {model}.")
         tokenizer = measured.tokenizer
-        ids = tokenizer.encode_prompt(text)
+        ids = tokenizer.encode_prompt(text, special=False)
         count = windows.count(len(ids))
         moving = sys.stderr.isatty()
         start = "\r" if moving else ""

@@ -24,8 +24,10 @@ def read_prompt(prompt: str | None) -> str:
     return "\n\n".join(parts)
 
 
-def encode_question(llm: Llama, text: str, *, system: str | None, raw: bool) -> list[int]:
+def encode_question(llm: Llama, text: str, *, system: str | None, raw: bool, special: bool = True) -> list[int]:
     """Return the tokens of a message to a model that chats, or of a text to continue if it does not, or if `raw`.
+
+    Names of special tokens in a text to continue are those tokens, unless `special` is false.
 
     Raises:
         UsageError: there is a system message, but no chat.
@@ -34,7 +36,7 @@ def encode_question(llm: Llama, text: str, *, system: str | None, raw: bool) -> 
     if raw or llm.template is None:
         if system is not None:
             raise click.UsageError("--system needs a model with a chat template, and no --raw.")
-        return llm.encode_prompt(text)
+        return llm.encode_prompt(text, special=special)
     messages = [{"role": "system", "content": system}] if system is not None else []
     return llm.encode_chat([*messages, {"role": "user", "content": text}])
 

@@ -27,6 +27,7 @@ from .prompt import encode_question, read_prompt
 @max_tokens_option
 @click.option("--system", metavar="TEXT", help="System message for a chat model.")
 @click.option("--raw", is_flag=True, help="Continue the text as it is, without the model's chat template.")
+@click.option("--no-special", is_flag=True, help="With --raw, take names such as <|eot_id|> as text.")
 @click.option(
     "--prompt-cache",
     type=click.Path(path_type=Path),
@@ -45,6 +46,7 @@ def command(
     max_tokens: int | None,
     system: str | None,
     raw: bool,
+    no_special: bool,
     prompt_cache: Path | None,
     chat_template: str | None,
     quiet: bool,
@@ -64,7 +66,7 @@ def command(
 
     with ExitStack() as stack:
         llm = stack.enter_context(load_model(model, chat_template=chat_template, **pop_engine_options(options)))
-        ids = encode_question(llm, text, system=system, raw=raw)
+        ids = encode_question(llm, text, system=system, raw=raw, special=not no_special)
         session = stack.enter_context(llm.session())
         if prompt_cache is not None and prompt_cache.exists():
             load_prompt(prompt_cache, session)

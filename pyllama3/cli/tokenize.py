@@ -37,7 +37,7 @@ def command(
     """Print one token of TEXT (or of standard input) per line: its id and its text."""
     from ..conversation import read_messages
     from ..store.find import find_model
-    from ..tokenizer.chat_template import encode_chat, find_template
+    from ..tokenizer.chat_template import DEFAULT, encode_chat, find_template
     from ..tokenizer.tokenizer import Tokenizer
     from ..weights import load_weights
     from .progress import download_progress
@@ -58,7 +58,7 @@ def command(
         return
     tokenizer = Tokenizer(vocabulary)
     if chat:
-        template = find_template(chat_template or weights.load_template(), vocabulary)
+        template = find_template({DEFAULT: chat_template} if chat_template else weights.load_templates(), vocabulary)
         if template is None:
             raise click.ClickException(f"{path}: the model has no chat template")
         messages = read_messages(load) if load is not None else []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tiktoken
 
 from ..errors import TokenizerError
+from .encoder import Before
+from .string_array import StringArray
 from .vocabulary import BytePairs, Vocabulary
 
 _MAX_CHARACTERS = 400_000
@@ -16,17 +19,36 @@ _MAX_RUN = 25_000
 models/llama3/tokenizer.py in meta-llama/llama-models. On a million spaces tiktoken 0.14 overflows its stack."""
 
 
+_MERGED_BY_ID: dict[str, str] = {
+    "a5345a17fe54e8e04930cd165b4c21d5": "Llama 3",
+    "253f52b528fdf2bb8b68704dcaa93052": "SmolLM",
+}
+"""Digests of normal tokens and merges, see `are_merged_by_id`."""
+
+
+def are_merged_by_id(vocabulary: Vocabulary, merges: Sequence[str]) -> bool:
+    """Tell whether a vocabulary is one of those whose list of merges says no more than the order of the ids.
+
+    Llama 3's list was made from the ids and has every pair that makes a token. SmolLM's is the order in which its
+    tokens were learnt, which is that of the ids, and each token is what its own text is merged to (tests/tokenizer
+    check both). Then a pair that is merged without being listed could not have stood there: merging inside it would
+    have come to the listed pair first.
+
+    Other vocabularies, also these when they were extended, are merged by their list.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    added = {*vocabulary.special.values(), *vocabulary.user_defined.values()} | vocabulary.unused
+    digest.update(b"\0".join(token for id, token in enumerate(vocabulary.tokens) if id not in added))
+    joined = merges.joined() if isinstance(merges, StringArray) else "\0".join(merges)
+    digest.update(joined.encode("utf-8", "replace"))
+    return digest.hexdigest() in _MERGED_BY_ID
+
+
 class BytePairEncoder:
     """Cuts text into pieces and merges the bytes of each to tokens.
 
     tiktoken takes a piece of text that is a token as a whole (as Llama 3 asks for: "ignore_merges"), else it
-    merges the pair whose product has the lowest id, whether or not that pair is in a list of merges. Llama 3's list
-    was made from the ids, so both ways agree. SmolLM2's list is the order in which its tokens were learnt: there they
-    agree because the ids are in the order of the merges (checked when the vocabulary is read) and because every token
-    is what its own text is merged to (checked in tests/tokenizer/test_tokenizer.py). If so, any pair that tiktoken
-    merges without it being listed could not have stood there: merging inside it would have come to the listed pair
-    first. No difference to Hugging Face `tokenizers` was found in a million texts for either model: every token, all of
-    Unicode, code, random texts.
+    merges the pair whose product has the lowest id, whether or not that pair is in a list of merges.
 
     A byte that is not a token (SmolLM2 lacks some control characters) is left out, as llama.cpp does.
     """
@@ -35,9 +57,12 @@ class BytePairEncoder:
         """Prepare tiktoken.
 
         Raises:
-            TokenizerError: the vocabulary has no normal tokens.
+            TokenizerError: the vocabulary has no normal tokens, or pieces are cut in several steps.
         """
-        added = {*vocabulary.special.values(), *vocabulary.user_defined.values()}
+        pattern = algorithm.pre.in_one
+        if pattern is None:
+            raise TokenizerError("the pieces of a text are not those of one regular expression")
+        added = {*vocabulary.special.values(), *vocabulary.user_defined.values()} | vocabulary.unused
         ranks = {token: id for id, token in enumerate(vocabulary.tokens) if id not in added}
         if not ranks:
             raise TokenizerError("the vocabulary has no normal tokens")
@@ -46,11 +71,9 @@ class BytePairEncoder:
         # tiktoken must find every byte: the ids of these are beyond the vocabulary, and `encode` drops them.
         ranks |= {bytes([byte]): self._vocab_size + byte for byte in bytes_left_out}
         self._drops_bytes = bool(bytes_left_out)
-        self._encoding = tiktoken.Encoding(
-            "pyllama3", pat_str=algorithm.pattern, mergeable_ranks=ranks, special_tokens={}
-        )
+        self._encoding = tiktoken.Encoding("pyllama3", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, before: Before) -> list[int]:
         """Return the ids of a text that has no added tokens."""
         ids: list[int] = []
         for section in _split_long(text):

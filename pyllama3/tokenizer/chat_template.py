@@ -3,74 +3,73 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..errors import TemplateError
+from .builtin_templates import BY_END_TOKEN
+from .messages import Message, check_messages, has_parts, with_joined_parts, with_parsed_calls
+from .shield import mark, mark_names, names_looked_for, shielded, without_marks, without_shields
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
 
-LLAMA3 = """\
-{{- bos_token }}
-{%- for message in messages %}
-    {{- "<|start_header_id|>" + message["role"] + "<|end_header_id|>\\n\\n" }}
-    {{- message["content"].strip() + "<|eot_id|>" }}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- "<|start_header_id|>assistant<|end_header_id|>\\n\\n" }}
-{%- endif %}
-"""
-"""Llama 3's format (meta-llama/llama-models, llama3/chat_format.py), for models which bring no template."""
+DEFAULT, TOOL_USE = "default", "tool_use"
+"""Names of templates: a model that has one for tools wants it when there are some, as `transformers` does."""
 
-CHATML = """\
-{%- for message in messages %}
-    {{- "<|im_start|>" + message["role"] + "\\n" + message["content"] + "<|im_end|>\\n" }}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- "<|im_start|>assistant\\n" }}
-{%- endif %}
-"""
-"""ChatML, for models which bring no template."""
-
-_FALLBACKS = {"<|eot_id|>": LLAMA3, "<|im_end|>": CHATML}
-"""A base model has these tokens too, but only a chat model ends its texts with them."""
-
-_SHIELD = "\U0010ffff"
-"""Breaks up the names of special tokens in messages; a noncharacter, which Unicode reserves for internal use."""
+_Tools = Sequence[Mapping[str, Any]] | None
+_T = TypeVar("_T")
 
 
 class ChatTemplate:
-    """A Jinja template as Hugging Face `transformers` understands it, rendered in a sandbox."""
+    """Jinja templates as Hugging Face `transformers` understands them, rendered in a sandbox.
 
-    def __init__(self, source: str, *, bos: str, eos: str) -> None:
-        """Compile a template which may use `bos_token` and `eos_token`.
+    They are compiled when they are first needed, so that a broken one stops nothing else.
+    """
+
+    def __init__(
+        self, source: str | Mapping[str, str], *, bos: str, eos: str, tokens: Mapping[str, Any] | None = None
+    ) -> None:
+        """Keep a template, or several by name.
+
+        `bos` and `eos` are what they may use as `bos_token` and `eos_token`; `tokens` has further such names.
+        """
+        self._sources = {DEFAULT: source} if isinstance(source, str) else dict(source)
+        self._tokens = {**(tokens or {}), "bos_token": bos, "eos_token": eos}
+        self._compiled: dict[tuple[str, frozenset[str]], jinja2.Template] = {}
+
+    @property
+    def source(self) -> str:
+        """Source of the template for a conversation without tools, or of the first if none is for it."""
+        return self._sources.get(DEFAULT) or next(iter(self._sources.values()))
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the templates."""
+        return list(self._sources)
+
+    def check(self) -> None:
+        """Compile all templates.
 
         Raises:
-            TemplateError: the source is not a Jinja template.
+            TemplateError: one is not a Jinja template.
         """
-        self.source = source
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals |= {"raise_exception": _raise_exception, "bos_token": bos, "eos_token": eos}
-        try:
-            self._template = environment.from_string(source)
-        except jinja2.TemplateSyntaxError as error:
-            raise TemplateError(f"chat template, line {error.lineno}: {_one_line(error.message)}") from error
-        except RecursionError as error:
-            raise TemplateError("chat template: too deeply nested") from error
+        for name in self._sources:
+            self._compile(name, frozenset())
 
     def render(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        messages: Sequence[Message],
         *,
         add_generation_prompt: bool = True,
-        tools: Sequence[Mapping[str, Any]] | None = None,
+        tools: _Tools = None,
         date: datetime.date | None = None,
     ) -> str:
         """Return the conversation as one text, by default with the beginning of the assistant's answer.
@@ -78,129 +77,152 @@ class ChatTemplate:
         `date` is what a template that asks for today's date gets, default: today.
 
         Raises:
-            TemplateError: a message has no role or no text, or the template refuses the messages or fails.
+            TemplateError: a message has no role or no text, or the template is none, or refuses the messages or fails.
         """
         check_messages(messages)
+        return self._render(messages, add_generation_prompt, tools, date, frozenset())
+
+    def render_shielded(
+        self,
+        messages: Sequence[Message],
+        names: Collection[str],
+        *,
+        add_generation_prompt: bool = True,
+        tools: _Tools = None,
+        date: datetime.date | None = None,
+    ) -> str:
+        """Render with shields in all of some names, except those that the template has written.
+
+        Raises:
+            TemplateError: see `render`.
+        """
+        check_messages(messages)
+        marked = names_looked_for(self._parse(self._choose(tools)), names)
+        hidden = [name for name in names if name not in marked]
+        messages, tools = shielded(messages, hidden), shielded(tools, hidden)
+        return without_marks(self._render(messages, add_generation_prompt, tools, date, marked), marked)
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        tools: _Tools,
+        date: datetime.date | None,
+        marked: frozenset[str],
+    ) -> str:
+        name = self._choose(tools)
+        if has_parts(messages) and not self._takes_parts(name):
+            messages = [with_joined_parts(message) for message in messages]
 
         def strftime_now(format: str) -> str:
             return (date or datetime.datetime.now()).strftime(format)
 
+        return self._run(
+            name,
+            marked,
+            messages=[with_parsed_calls(message) for message in messages],
+            tools=tools,
+            documents=None,
+            add_generation_prompt=add_generation_prompt,
+            strftime_now=strftime_now,
+        )
+
+    def _run(self, name: str, marked: frozenset[str], **variables: Any) -> str:
+        template = self._compile(name, marked)
+        tokens = {key: mark(value, marked) if isinstance(value, str) else value for key, value in self._tokens.items()}
         try:
-            return self._template.render(
-                messages=[_with_parsed_calls(message) for message in messages],
-                tools=tools,
-                add_generation_prompt=add_generation_prompt,
-                strftime_now=strftime_now,
-            )
+            return template.render(**tokens, **variables)
         except Exception as error:  # a template can raise anything, as any program can
             raise TemplateError(f"chat template: {_one_line(str(error)) or type(error).__name__}") from error
 
+    def _choose(self, tools: _Tools) -> str:
+        if tools is not None and TOOL_USE in self._sources:
+            return TOOL_USE
+        if DEFAULT not in self._sources:
+            names = ", ".join(self._sources)
+            raise TemplateError(f"the model has chat templates named {names:.80}, of which none is the default")
+        return DEFAULT
 
-def find_template(source: str | None, vocabulary: Vocabulary) -> ChatTemplate | None:
-    """Return the chat template of a model, or a built-in one for its vocabulary; None for a base model.
+    def _takes_parts(self, name: str) -> bool:
+        """Tell whether a template goes through the parts of a content, by trying it with one part."""
+        probe = "\N{OBJECT REPLACEMENT CHARACTER}"
+        message = {"role": "user", "content": [{"type": "text", "text": probe}]}
+        try:
+            text = self._run(name, frozenset(), messages=[message], tools=None, add_generation_prompt=False)
+        except TemplateError:
+            return False
+        return probe in text and f"'{probe}'" not in text and f'"{probe}"' not in text
 
-    Raises:
-        TemplateError: the source is not a Jinja template.
-    """
+    def _compile(self, name: str, marked: frozenset[str]) -> jinja2.Template:
+        if (name, marked) not in self._compiled:
+            tree = mark_names(self._parse(name), marked)
+            self._compiled[name, marked] = _read(lambda: _environment().from_string(tree))
+        return self._compiled[name, marked]
+
+    def _parse(self, name: str) -> nodes.Template:
+        return _read(lambda: _environment().parse(self._sources[name]))
+
+
+def find_template(sources: Mapping[str, str], vocabulary: Vocabulary) -> ChatTemplate | None:
+    """Return the chat templates of a model, or a built-in one for its vocabulary; None for a base model."""
     bos, eos, eot = map(vocabulary.name, (vocabulary.bos_id, vocabulary.eos_id, vocabulary.eot_id))
-    source = source or _FALLBACKS.get(eot) or _FALLBACKS.get(eos)
-    return None if source is None else ChatTemplate(source, bos=bos, eos=eos)
+    source = sources or BY_END_TOKEN.get(eot) or BY_END_TOKEN.get(eos)
+    return None if source is None else ChatTemplate(source, bos=bos, eos=eos, tokens=vocabulary.template_tokens)
 
 
 def encode_chat(
     tokenizer: Tokenizer,
     template: ChatTemplate,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[Message],
     *,
     add_generation_prompt: bool = True,
-    tools: Sequence[Mapping[str, Any]] | None = None,
+    tools: _Tools = None,
     date: datetime.date | None = None,
 ) -> list[int]:
     """Return the token ids of a conversation: the template's markers are special tokens, text of messages never is.
 
-    The template sees the messages as they are, except that one character is put inside each name of a special token
-    (and inside the beginning of one at the end of a string, which could be completed by what the template appends).
-    So it may trim, test and cut them. Special tokens are then looked for in the rendered text, where only those that
-    the template has written are whole, and the character is removed from what is between them.
     The one BOS that a model expects is put in front unless the template has written it.
 
     Raises:
         TemplateError: see `ChatTemplate.render`.
     """
-    check_messages(messages)
-    text = template.render(
-        _shielded(messages, tokenizer.special_names),
-        add_generation_prompt=add_generation_prompt,
-        tools=_shielded(tools, tokenizer.special_names),
-        date=date,
+    text = template.render_shielded(
+        messages, tokenizer.special_names, add_generation_prompt=add_generation_prompt, tools=tools, date=date
     )
-    ids: list[int] = []
-    for part in tokenizer.split_special(text):
-        ids += [part] if isinstance(part, int) else tokenizer.encode(part.replace(_SHIELD, ""))
-    if tokenizer.add_bos and tokenizer.bos_id is not None and ids[:1] != [tokenizer.bos_id]:
-        ids.insert(0, tokenizer.bos_id)
-    return ids
+    parts = tokenizer.split_special(text)
+    return tokenizer.with_bos(
+        tokenizer.encode_parts(part if isinstance(part, int) else without_shields(part) for part in parts)
+    )
 
 
-def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Check the form of messages.
+class _Generation(Extension):
+    """The block {% generation %}, with which `transformers` finds the texts to train on: what is in it is written."""
 
-    Raises:
-        TemplateError: there are none, or one has no role or no text.
-    """
-    if not messages:
-        raise TemplateError("there are no messages")
-    for number, message in enumerate(messages, start=1):
-        if not isinstance(message, Mapping):
-            raise TemplateError(f"message {number} is a {type(message).__name__}; a mapping is expected")
-        if not isinstance(message.get("role"), str):
-            raise TemplateError(f"message {number} has no role, such as 'user' or 'assistant'")
-        content = message.get("content")
-        if not isinstance(content, str) and not (content is None and "tool_calls" in message):
-            found = "no content" if content is None else f"content of type {type(content).__name__}"
-            raise TemplateError(f"message {number} has {found}; text is expected")
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """Return the block's content, whose assignments stay in it."""
+        line = next(parser.stream).lineno
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
 
 
-def _with_parsed_calls(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**message, "tool_calls": _with_objects(message["tool_calls"])} if "tool_calls" in message else message
+@functools.cache
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise_exception
+    return environment
 
 
-def _with_objects(value: Any) -> Any:
-    """Parse the "arguments" of function calls: OpenAI writes them as JSON in a string, templates expect them parsed."""
-    if isinstance(value, Mapping):
-        return {key: _parsed(item) if key == "arguments" else _with_objects(item) for key, item in value.items()}
-    return [_with_objects(item) for item in value] if isinstance(value, list) else value
-
-
-def _parsed(arguments: Any) -> Any:
+def _read(read: Callable[[], _T]) -> _T:
     try:
-        return json.loads(arguments) if isinstance(arguments, str) else arguments
-    except ValueError:  # a model has written them
-        return arguments
-
-
-def _shielded(value: Any, names: Collection[str]) -> Any:
-    """Copy a structure of JSON's types with all its strings shielded."""
-    if isinstance(value, str):
-        return _shielded_text(value, names)
-    if isinstance(value, Mapping):
-        return {_shielded(key, names): _shielded(item, names) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [_shielded(item, names) for item in value]
-    return value
-
-
-def _shielded_text(text: str, names: Collection[str]) -> str:
-    """Break up every one of `names` in a text, and the beginning of one at its end, blanks there not counted."""
-    end = len(text.rstrip())
-    first_characters = {name[0] for name in names}
-    longest = max(map(len, names), default=0)
-
-    def begins_name(start: int) -> bool:
-        tail = text[start : min(end, start + longest)]
-        return any(text.startswith(name, start) or name.startswith(tail) for name in names)
-
-    return "".join(c + _SHIELD if c in first_characters and begins_name(i) else c for i, c in enumerate(text))
+        return read()
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"chat template, line {error.lineno}: {_one_line(error.message)}") from error
+    except RecursionError as error:
+        raise TemplateError("chat template: too deeply nested") from error
 
 
 def _to_json(

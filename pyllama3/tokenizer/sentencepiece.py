@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
+from collections.abc import Iterator
 
+from .encoder import Before
+from .merging import merge
 from .vocabulary import SentencePieces, Vocabulary
 
 
@@ -16,51 +18,32 @@ class SentencePieceEncoder:
 
     def __init__(self, vocabulary: Vocabulary, algorithm: SentencePieces) -> None:
         added = {*vocabulary.special.values(), *vocabulary.user_defined.values(), *algorithm.byte_ids.values()}
+        added |= vocabulary.unused
         self._ids: dict[str, int] = {}
         for id, token in enumerate(vocabulary.tokens):
             if id not in added:
                 self._ids.setdefault(token.decode("utf-8", "replace"), id)
         self._scores = algorithm.scores
         self._byte_ids = algorithm.byte_ids
+        self._unknown_id = algorithm.unknown_id
+        prefixed: list[Before] = ["nothing", "token"] if algorithm.prefix_after_tokens else ["nothing"]
+        self._prefixed = prefixed if algorithm.space_prefix else []
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, before: Before) -> list[int]:
         """Return the ids of a text that has no added tokens."""
-        pieces = self._merge(text)
-        ids: list[int] = []
-        for piece in pieces:
-            id = self._ids.get(piece)
-            ids += [self._byte_ids[byte] for byte in piece.encode("utf-8", "replace")] if id is None else [id]
-        return ids
+        pieces = merge(" " + text if before in self._prefixed else text, self._rank)
+        return [id for piece in pieces for id in self._piece_ids(piece)]
 
-    def _merge(self, text: str) -> list[str]:
-        """Cut a text into tokens, and characters that are none.
+    def _rank(self, left: str, right: str) -> float | None:
+        id = self._ids.get(left + right)
+        return None if id is None else -self._scores[id]
 
-        `pieces` keeps a merged piece where it begins and "" where its parts were; neighbours are linked lists.
-        """
-        pieces = list(text)
-        count = len(pieces)
-        after = list(range(1, count + 1))
-        before = list(range(-1, count - 1))
-        candidates: list[tuple[float, int, str]] = []
-
-        def consider(left: int, right: int) -> None:
-            if left >= 0 and right < count:
-                merged = pieces[left] + pieces[right]
-                id = self._ids.get(merged)
-                if id is not None:
-                    heapq.heappush(candidates, (-self._scores[id], left, merged))
-
-        for left in range(count - 1):
-            consider(left, left + 1)
-        while candidates:
-            _, left, merged = heapq.heappop(candidates)
-            right = after[left]
-            if not pieces[left] or right == count or pieces[left] + pieces[right] != merged:
-                continue  # one of the two has been merged with another since
-            pieces[left], pieces[right] = merged, ""
-            after[left] = after[right]
-            if after[left] < count:
-                before[after[left]] = left
-            consider(before[left], left)
-            consider(left, after[left])
-        return [piece for piece in pieces if piece]
+    def _piece_ids(self, piece: str) -> Iterator[int]:
+        id = self._ids.get(piece)
+        if id is not None:
+            yield id
+            return
+        for byte in piece.encode("utf-8", "replace"):
+            byte_id = self._byte_ids.get(byte, self._unknown_id)
+            if byte_id is not None:
+                yield byte_id

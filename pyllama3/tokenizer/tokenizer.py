@@ -3,45 +3,37 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import TokenizerError
-from .byte_pairs import BytePairEncoder
+from .added_tokens import AddedTokens
+from .byte_pairs import BytePairEncoder, are_merged_by_id
+from .encoder import Before, Encoder
 from .sentencepiece import SentencePieceEncoder
-from .vocabulary import BytePairs, SentencePieces, Vocabulary, read_gguf_vocabulary
+from .vocabulary import BytePairs, LibraryTokenizer, Vocabulary, read_gguf_vocabulary
 from .vocabulary.meta import read_tokenizer_model
 
 
-class Encoder(Protocol):
-    """Turns text into tokens."""
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text that has no added tokens."""
-
-
 class Tokenizer:
-    """Text to tokens and back, with a vocabulary of either kind."""
+    """Text to tokens and back, with a vocabulary of any kind."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         """Prepare encoding.
 
         Raises:
-            TokenizerError: the vocabulary has no normal tokens.
+            TokenizerError: the vocabulary has no normal tokens, or what it needs is not installed.
         """
         self._vocabulary = vocabulary
-        self._special_ids = frozenset(vocabulary.special.values())
-        self._special_names = _any_of(vocabulary.special)
-        self._user_defined_names = _any_of(vocabulary.user_defined)
+        self._special_ids = frozenset(vocabulary.special.values()) | vocabulary.unused
+        self._special = AddedTokens(vocabulary.special, vocabulary.edges)
         algorithm = vocabulary.algorithm
-        self._prefix = " " if isinstance(algorithm, SentencePieces) and algorithm.space_prefix else ""
-        self._encoder: Encoder
-        if isinstance(algorithm, BytePairs):
-            self._encoder = BytePairEncoder(vocabulary, algorithm)
-        else:
-            self._encoder = SentencePieceEncoder(vocabulary, algorithm)
+        # the library looks for these by itself
+        found = {} if isinstance(algorithm, LibraryTokenizer) else vocabulary.user_defined
+        self._user_defined = AddedTokens(found, vocabulary.edges)
+        self._prefix = " " if not isinstance(algorithm, BytePairs) and algorithm.space_prefix else ""
+        self._encoder = _find_encoder(vocabulary)
 
     @classmethod
     def from_gguf(cls, metadata: Mapping[str, Any]) -> Tokenizer:
@@ -89,7 +81,7 @@ class Tokenizer:
     @property
     def special_names(self) -> Collection[str]:
         """Names of the special tokens, such as <|eot_id|>."""
-        return self._vocabulary.special.keys()
+        return self._special.names
 
     def has_tokens_of(self, other: Tokenizer) -> bool:
         """Tell whether the same ids mean the same tokens in another tokenizer."""
@@ -103,22 +95,43 @@ class Tokenizer:
         With `special`, names such as <|eot_id|> become the special tokens; otherwise they are text like any other.
         Characters that are half of a surrogate pair are taken as U+FFFD.
         """
+        return self.encode_parts(self.split_special(text) if special else [text], continues=continues)
+
+    def encode_parts(self, parts: Iterable[str | int], *, continues: bool = False) -> list[int]:
+        """Return the ids of a text of which the special tokens are known: parts are their ids, and what is between."""
         ids: list[int] = []
-        for part in self.split_special(text) if special else [text]:
+        before: Before = "text" if continues else "nothing"
+        for part in parts:
             if isinstance(part, int):
                 ids.append(part)
-            else:
-                ids += self._encode_text(part, "" if continues else self._prefix)
+                before = "token"
+                continue
+            for piece in self._user_defined.split(part):
+                if isinstance(piece, int):
+                    ids.append(piece)
+                    before = "token"
+                else:
+                    ids += self._encoder.encode(piece, before)
+                    before = "text"
         return ids
 
-    def encode_prompt(self, text: str) -> list[int]:
-        """Return the ids of a text to continue, with a BOS if the model expects one."""
-        bos = [self.bos_id] if self.add_bos and self.bos_id is not None else []
-        return bos + self.encode(text)
+    def encode_prompt(self, text: str, *, special: bool = True) -> list[int]:
+        """Return the ids of a text to continue, with a BOS if the model expects one.
+
+        Names such as <|eot_id|> are the special tokens, as whoever writes a prompt means them, unless `special` is
+        false.
+        """
+        return self.with_bos(self.encode(text, special=special))
+
+    def with_bos(self, ids: list[int]) -> list[int]:
+        """Return ids that begin with a BOS, if the model expects one; one that is there already is enough."""
+        if not self.add_bos or self.bos_id is None or ids[:1] == [self.bos_id]:
+            return ids
+        return [self.bos_id, *ids]
 
     def split_special(self, text: str) -> Iterator[str | int]:
         """Cut a text at the names of special tokens: yields the ids of these, and the text between them."""
-        return _split(text, self._special_names, self._vocabulary.special)
+        return self._special.split(text)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of some ids, with U+FFFD for what is not UTF-8.
@@ -154,12 +167,6 @@ class Tokenizer:
         """Tell whether a token marks structure and is not text."""
         return id in self._special_ids
 
-    def _encode_text(self, text: str, prefix: str) -> list[int]:
-        ids: list[int] = []
-        for part in _split(text, self._user_defined_names, self._vocabulary.user_defined):
-            ids += [part] if isinstance(part, int) else self._encoder.encode(prefix + part)
-        return ids
-
 
 class StreamDecoder:
     """Decodes token by token, holding back the bytes of a character until it is complete."""
@@ -181,15 +188,16 @@ class StreamDecoder:
         return self._utf8.decode(b"", final=True)
 
 
-def _any_of(names: Iterable[str]) -> re.Pattern[str] | None:
-    """Compile a pattern which finds the leftmost name, of several there the longest."""
-    alternatives = "|".join(map(re.escape, sorted(filter(None, names), key=len, reverse=True)))
-    return re.compile(f"({alternatives})") if alternatives else None
+def _find_encoder(vocabulary: Vocabulary) -> Encoder:
+    algorithm = vocabulary.algorithm
+    if isinstance(algorithm, BytePairs):
+        if algorithm.merges is None or are_merged_by_id(vocabulary, algorithm.merges):
+            return BytePairEncoder(vocabulary, algorithm)
+        from .merge_list import MergeListEncoder
 
+        return MergeListEncoder(vocabulary, algorithm)
+    if isinstance(algorithm, LibraryTokenizer):
+        from .library import LibraryEncoder
 
-def _split(text: str, names: re.Pattern[str] | None, ids: Mapping[str, int]) -> Iterator[str | int]:
-    for n, part in enumerate(names.split(text) if names else [text]):
-        if n % 2:  # the group: a name
-            yield ids[part]
-        elif part:
-            yield part
+        return LibraryEncoder(algorithm)
+    return SentencePieceEncoder(vocabulary, algorithm)

@@ -18,7 +18,18 @@ OUTPUT = "output.weight"
 
 
 def expected_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of every tensor, the optional output matrix last; matrices are (outputs, inputs)."""
+    """Name and shape of every tensor but biases, the optional output matrix last; matrices are (outputs, inputs)."""
+    for name, shape in _all_shapes(config):
+        if not _is_bias(name):
+            yield name, shape
+
+
+def _is_bias(name: str) -> bool:
+    return name.endswith(".bias")
+
+
+def _all_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every tensor that there may be; any matrix of a layer may have a bias."""
     dim, hidden_dim, kv_dim = config.dim, config.hidden_dim, config.kv_dim
     q_dim = config.heads * config.head_dim
     layer = {
@@ -36,29 +47,41 @@ def expected_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]
     for n in range(config.layers):
         for name, shape in layer.items():
             yield f"blk.{n}.{name}.weight", shape
+            if len(shape) == 2:
+                yield f"blk.{n}.{name}.bias", shape[:1]
     yield "output_norm.weight", (dim,)
     yield OUTPUT, (config.vocab_size, dim)
 
 
 def check_tensors(path: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors in the order of the layout, norms widened to F32.
+    """Return the tensors in the order of the layout, norms and biases widened to F32.
 
     Raises:
         WeightsError: a tensor is missing, has another shape, or would be ignored by a Llama model.
     """
+    checked = known_tensors(path, config, tensors)
+    for name in tensors:
+        if name not in checked:
+            raise WeightsError(f"{path}: tensor {name!r:.80} is not part of a Llama model with {config.layers} layers")
+    return checked
+
+
+def known_tensors(path: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return those tensors that a Llama model has, as `check_tensors` does.
+
+    Raises:
+        WeightsError: a tensor is missing, or has another shape.
+    """
     checked = {}
-    for name, shape in expected_shapes(config):
+    for name, shape in _all_shapes(config):
         if name not in tensors:
-            if name == OUTPUT:
+            if name == OUTPUT or _is_bias(name):
                 continue
             raise WeightsError(f"{path}: missing tensor {name!r:.80}")
         tensor = tensors[name]
         if tensor.shape != shape:
             raise WeightsError(f"{path}: tensor {name!r:.80} has shape {tensor.shape}; the metadata asks for {shape}")
         checked[name] = _as_f32(tensor) if len(shape) == 1 else tensor
-    for name in tensors:
-        if name not in checked:
-            raise WeightsError(f"{path}: tensor {name!r:.80} is not part of a Llama model with {config.layers} layers")
     return checked
 
 

@@ -39,11 +39,16 @@ class YarnScaling:
     """Pairs that turn more often than this in the original context keep their angles."""
     beta_slow: float = 1.0
     """Pairs that turn less often than this have all their angles divided by `factor`."""
+    truncate: bool = True
+    """Whether the borders are moved outwards to whole pairs."""
 
     def divisors(self, head_dim: int, theta: float) -> NDArray[np.float32]:
         """Return head_dim/2 divisors of the angles; between the two borders their inverses are mixed."""
-        low = max(0, math.floor(self._pair_that_turns(self.beta_fast, head_dim, theta)))
-        high = min(head_dim - 1, math.ceil(self._pair_that_turns(self.beta_slow, head_dim, theta)))
+        low = self._pair_that_turns(self.beta_fast, head_dim, theta)
+        high = self._pair_that_turns(self.beta_slow, head_dim, theta)
+        if self.truncate:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(0, low), min(head_dim - 1, high)
         # an empty range becomes a step, as in llama.cpp (ggml-cpu/ops.cpp, rope_yarn_ramp)
         ramp = (np.arange(head_dim // 2) - low) / max(0.001, high - low)
         kept = 1 - np.clip(ramp, 0, 1)
@@ -53,8 +58,26 @@ class YarnScaling:
     @property
     def magnitude(self) -> float:
         """What rotated queries and keys are multiplied with: the square root of the paper's 1/t."""
-        return 1 + 0.1 * math.log(max(1, self.factor))
+        return self.scaled_magnitude(1)
+
+    def scaled_magnitude(self, scale: float) -> float:
+        """Return the magnitude with its logarithm scaled, as DeepSeek's models have it (transformers, "mscale")."""
+        return 1 + 0.1 * scale * math.log(max(1, self.factor))
 
     def _pair_that_turns(self, times: float, head_dim: int, theta: float) -> float:
         """Return which pair (a fraction) turns so many times within the original context."""
         return head_dim * math.log(self.original_context / (times * 2 * math.pi)) / (2 * math.log(theta))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongRopeScaling:
+    """Hyper-parameters of LongRoPE (Ding et al., 2024), whose divisors come with the model."""
+
+    factor: float
+    """How many times the context is longer than `original_context`."""
+    original_context: int
+
+    @property
+    def magnitude(self) -> float:
+        """What rotated queries and keys are multiplied with (microsoft/LongRoPE)."""
+        return math.sqrt(1 + math.log(max(1, self.factor)) / math.log(self.original_context))

@@ -77,14 +77,16 @@ class Weights:
     Raises:
         TokenizerError: it is missing, damaged, of an unsupported kind, or does not fit the tensors.
     """
-    load_template: Callable[[], str | None] = lambda: None
-    """Reads the source of the chat template, if the model brings one.
+    load_templates: Callable[[], Mapping[str, str]] = dict
+    """Reads the sources of the chat templates that the model brings, by name: "default", "tool_use".
 
     Raises:
         TemplateError: its file is damaged.
     """
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """GGUF keys; empty for other formats."""
+    assumed: tuple[str, ...] = ()
+    """What was taken for granted because the files are silent about it, or contradict themselves, for people."""
 
     @property
     def parameters(self) -> int:

@@ -15,7 +15,8 @@ from chat_templates import load_template
 from paths import DATA
 
 from pyllama3.errors import StoreError
-from pyllama3.tokenizer.chat_template import LLAMA3, ChatTemplate
+from pyllama3.tokenizer.builtin_templates import LLAMA3
+from pyllama3.tokenizer.chat_template import ChatTemplate
 
 WITNESS: dict[str, Any] = json.loads((DATA / "chat_renderings.json").read_text("utf-8"))
 CONVERSATIONS: dict[str, Any] = WITNESS["conversations"]

@@ -184,7 +184,7 @@ def test_a_converted_checkpoint_gives_the_logits_of_its_origin(checkpoint: Path,
         original.eos_id,
         original.stop_ids,
     )
-    assert converted.load_template() == weights.load_template()
+    assert converted.load_templates() == weights.load_templates()
 
 
 def test_metadata_is_kept_and_tells_the_types(source: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from safetensors_files import CHECKPOINTS, change_json, copied
 
 from pyllama3.config import RopeStyle
 from pyllama3.errors import TokenizerError, WeightsError
-from pyllama3.tokenizer.chat_template import LLAMA3, find_template
+from pyllama3.tokenizer.builtin_templates import LLAMA3
+from pyllama3.tokenizer.chat_template import find_template
 from pyllama3.weights import Tensor, TensorType, load_weights
 from pyllama3.weights.formats.keys import Keys
 from pyllama3.weights.formats.meta import _read_config, hidden_dim
@@ -167,9 +168,9 @@ def test_tokenizer_and_template(directory: Path) -> None:
     vocabulary = load_weights(directory).load_vocabulary()
     assert len(vocabulary.tokens) == 556
     assert (vocabulary.name(vocabulary.bos_id), vocabulary.add_bos) == ("<|begin_of_text|>", True)
-    assert find_template(None, vocabulary) is None
+    assert find_template({}, vocabulary) is None
     instruct = directory.rename(directory.with_name("Llama3.1-8B-Instruct"))
-    template = find_template(None, load_weights(instruct).load_vocabulary())
+    template = find_template({}, load_weights(instruct).load_vocabulary())
     assert template is not None
     assert template.source == LLAMA3
     (instruct / "tokenizer.model").write_bytes(

@@ -5,11 +5,14 @@ The readers of other files than GGUF are imported from their modules, which most
 
 from __future__ import annotations
 
-from .base import BytePairs, SentencePieces, Vocabulary
-from .gguf import gguf_metadata, read_gguf_vocabulary
+from .base import BytePairs, Edges, LibraryTokenizer, SentencePieces, Vocabulary
+from .gguf import read_gguf_vocabulary
+from .gguf_writer import gguf_metadata
 
 __all__ = [
     "BytePairs",
+    "Edges",
+    "LibraryTokenizer",
     "SentencePieces",
     "Vocabulary",
     "gguf_metadata",

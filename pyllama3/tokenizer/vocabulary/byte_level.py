@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import operator
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, count, pairwise
 
 from ...errors import TokenizerError
@@ -20,6 +18,9 @@ LLAMA3_PATTERN = (
     r"|\s+"
 )
 """How Llama 3 cuts text into pieces: `pat_str` of models/llama3/tokenizer.py in meta-llama/llama-models."""
+
+GPT2_PATTERN = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+"""How GPT-2 does (openai/gpt-2, encoder.py)."""
 
 SMOLLM_PATTERN = (
     r"'(?:s|t|re|ve|m|ll|d)"
@@ -46,6 +47,7 @@ def _alphabet() -> str:
 
 
 _CHARACTERS = _alphabet()
+_ALL_CHARACTERS = frozenset(_CHARACTERS)
 _ZERO = _CHARACTERS[0]
 _BYTES = codecs.charmap_build("\0" + _CHARACTERS[1:])
 """For `codecs.charmap_encode`, which is several times faster where the byte 0 is spelled "\\0"."""
@@ -57,59 +59,36 @@ def spell(token: bytes) -> str:
 
 
 def spelled_out(names: Sequence[str], literal: frozenset[int]) -> list[bytes]:
-    """Translate tokens from GPT-2's alphabet to the bytes they stand for; those with a `literal` id mean themselves.
+    """Translate tokens from GPT-2's alphabet to the bytes they stand for.
+
+    Those with a `literal` id, or with a character outside the alphabet, mean themselves, as in `tokenizers`
+    (decoders/byte_level.rs).
 
     Raises:
-        TokenizerError: a token has a character outside the alphabet, or two are equal.
+        TokenizerError: two tokens are equal.
     """
+    if len(set(names)) < len(names):
+        _refuse_twins(names)
     spelled = list(names)
     for id in literal:
         spelled[id] = ""
-    text = "".join(spelled).replace("\0", " ").replace(_ZERO, "\0")  # a space is not in the alphabet either
+    if not _ALL_CHARACTERS.issuperset("".join(spelled)):
+        literal = literal.union(id for id, name in enumerate(spelled) if not _ALL_CHARACTERS.issuperset(name))
+        for id in literal:
+            spelled[id] = ""
+    data = codecs.charmap_encode("".join(spelled).replace(_ZERO, "\0"), "strict", _BYTES)[0]
     ends = accumulate(map(len, spelled), initial=0)  # of characters, and so of bytes
-    try:
-        data = codecs.charmap_encode(text, "strict", _BYTES)[0]
-    except UnicodeEncodeError as error:
-        id = bisect_right(list(ends), error.start) - 1
-        raise TokenizerError(f"token {id} {names[id]!r:.80} is not spelled in the alphabet of byte-level BPE") from None
     tokens = [data[start:end] for start, end in pairwise(ends)]
-    if len(set(tokens)) < len(tokens) - len(literal) + bool(literal):
-        _refuse_twins(names, literal)
     for id in literal:
         tokens[id] = names[id].encode("utf-8", "replace")
     return tokens
 
 
-def _refuse_twins(names: Sequence[str], literal: frozenset[int]) -> None:
+def _refuse_twins(names: Sequence[str]) -> None:
     ids: dict[str, int] = {}
     for id, name in enumerate(names):
-        if id not in literal and ids.setdefault(name, id) != id:
+        if ids.setdefault(name, id) != id:
             raise TokenizerError(f"tokens {ids[name]} and {id} are both {name!r:.80}")
-
-
-def are_merges_in_a_row(names: str, merges: str) -> bool:
-    """Tell whether tokens that follow each other are what the merges make, one by one: then `check_merge_order` passes.
-
-    That is so in most vocabularies, and quickly seen. Names, and merges, have zeros between them.
-    """
-    made = merges.replace(" ", "")
-    return merges.count(" ") == merges.count("\0") + 1 and f"\0{made}\0" in f"\0{names}\0"
-
-
-def check_merge_order(ids: Mapping[str, int], merges: Sequence[str], *, several_ways: bool) -> None:
-    """Check that merging by the lowest id is merging in the listed order, see `BytePairEncoder`.
-
-    With `several_ways`, as in Llama 3, the list has every pair that makes a token.
-
-    Raises:
-        TokenizerError: it is not.
-    """
-    made = [ids.get(merge.replace(" ", "", 1), -1) for merge in merges]
-    least, is_in_order = (0, operator.le) if several_ways else (-1, operator.lt)
-    in_order = list(map(is_in_order, [least, *made], made))
-    if not all(in_order):
-        merge = merges[in_order.index(False)]
-        raise TokenizerError(f"merge {merge!r:.80} does not make a token with a higher id than the merge before it")
 
 
 def merges_by_id(tokens: Sequence[bytes], literal: frozenset[int]) -> Iterator[str]:

@@ -1,132 +1,163 @@
-"""Vocabularies in tokenizer.json (huggingface/tokenizers), as far as the byte-level BPE of Llama 3 and SmolLM goes."""
+"""Vocabularies in tokenizer.json and the files beside it, as `transformers` reads them.
+
+Byte-level BPE whose pieces regular expressions cut is read into our own form; the library `tokenizers` runs the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...errors import TokenizerError
-from .base import BytePairs, Vocabulary, find_stop_ids
-from .byte_level import LLAMA3_PATTERN, SMOLLM_PATTERN, check_merge_order, spelled_out
+import regex
 
-_PATTERNS: dict[tuple[tuple[Any, ...], ...], str] = {
-    (("Split", LLAMA3_PATTERN, "Isolated", False), ("ByteLevel", False, False)): LLAMA3_PATTERN,
-    (("Digits", True), ("ByteLevel", False, True)): SMOLLM_PATTERN,
-}
-"""What `_step` makes of the steps of a pre-tokenizer."""
-_UNSUPPORTED = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
-"""Options of the model which would make other tokens, if they are set."""
+from ...errors import TokenizerError
+from .base import BytePairs, LibraryTokenizer, Vocabulary
+from .byte_level import GPT2_PATTERN, spelled_out
+from .huggingface_added import read_added_tokens
+from .pieces import piece_byte, piece_bytes
+from .pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
+from .stops import find_stop_ids
+
+_MOST_TOKENS = 1 << 22
+_CHANGING_OPTIONS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
+"""Options of the model which would make other tokens than byte-level BPE, if they are set."""
+_ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
 def read_huggingface_vocabulary(
     tokenizer: Mapping[str, Any],
     *,
+    config: Mapping[str, Any] | None = None,
+    added: Mapping[str, Any] | None = None,
     bos: Any,
     eos: Any,
     stop_ids: Any,
     vocab_size: int,
 ) -> Vocabulary:
-    """Make a vocabulary of the contents of tokenizer.json.
-
-    Whether ignore_merges is set makes no difference, see `BytePairEncoder`.
+    """Make a vocabulary of the contents of tokenizer.json and its neighbours.
 
     Args:
         tokenizer: contents of tokenizer.json.
+        config: contents of tokenizer_config.json.
+        added: contents of added_tokens.json.
         bos: token that begins a text: its id, its name, an object with the name as "content", or None.
         eos: token that ends a text, likewise.
         stop_ids: "eos_token_id" of generation_config.json: an id, a list of them, or None.
-        vocab_size: rows of the embedding; ids without a token become special tokens named [PAD0], [PAD1], ...
+        vocab_size: rows of the embedding; there may be more tokens, and rows without one.
 
     Raises:
         TokenizerError: the vocabulary is damaged or of an unsupported kind.
     """
+    config = config or {}
     model = tokenizer.get("model")
-    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE":
-        found = model.get("type") if isinstance(model, dict) else None
-        raise TokenizerError(f"the model is {found!r:.40}; supported: 'BPE'")
-    for option in _UNSUPPORTED:
-        if model.get(option):
-            raise TokenizerError(f"{option} of the model is {model[option]!r:.40}, which is not supported")
-    if tokenizer.get("normalizer") is not None:
-        raise TokenizerError("there is a normalizer, which is not supported")
-    pattern = _find_pattern(tokenizer.get("pre_tokenizer"))
-    ids = _vocabulary_ids(model, vocab_size)
-    special, user_defined = _added_ids(tokenizer, vocab_size)
-    merges = _merges(model)
-    check_merge_order(ids, merges, several_ways=pattern == LLAMA3_PATTERN)
-    names = _names_by_id(ids | special | user_defined, vocab_size)
-    special |= {name: id for id, name in enumerate(names) if name not in ids and name not in user_defined}
-    tokens = spelled_out(names, frozenset([*special.values(), *user_defined.values()]))
+    if not isinstance(model, dict):
+        raise TokenizerError("there is no model")
+    ids = _vocabulary_ids(model)
+    tokens = read_added_tokens(tokenizer.get("added_tokens"), config, added or {}, ids)
+    for token in tokens.values():
+        _check_id(token.content, token.id)
+    special = {token.content: token.id for token in tokens.values() if token.special}
+    user_defined = {token.content: token.id for token in tokens.values() if not token.special}
     known = ids | special | user_defined
+    names, unused = _names_by_id(known, vocab_size)
+    literal = frozenset([*special.values(), *user_defined.values(), *unused])
+    pre = _find_pre(tokenizer, model)
+    if pre is not None:
+        merges = _merges(model)
+        ignore_merges = model.get("ignore_merges", False) is True
+        algorithm: BytePairs | LibraryTokenizer = BytePairs(
+            pre=_named(pre, ignore_merges), names=names, merges=merges, ignore_merges=ignore_merges
+        )
+        texts = spelled_out(names, literal)
+    else:
+        content = _as_transformers_builds_it(tokenizer, model, config)
+        content["added_tokens"] = [token.as_json() for token in sorted(tokens.values(), key=lambda token: token.id)]
+        algorithm = LibraryTokenizer(content=content, space_prefix=_strips_a_space(content))
+        is_byte_level = _has_step(content.get("decoder"), "ByteLevel")
+        texts = spelled_out(names, literal) if is_byte_level else _piece_texts(names, literal)
     bos_id, eos_id = _find_id("BOS", bos, known), _find_id("EOS", eos, known)
     stops = stop_ids if isinstance(stop_ids, list) else [stop_ids]
+    found_stops = [eos_id, *(_find_id("stop", stop, known) for stop in stops), *find_stop_ids(special)]
     return Vocabulary(
-        tokens=tokens,
+        tokens=texts,
         special=special,
         user_defined=user_defined,
-        algorithm=BytePairs(pattern=pattern, merges=merges),
+        algorithm=algorithm,
         bos_id=bos_id,
         eos_id=eos_id,
         add_bos=bos_id is not None and _puts_in_front(tokenizer.get("post_processor"), names[bos_id]),
-        stop_ids=frozenset(find_stop_ids(special)).union(
-            id for id in (eos_id, *(_find_id("stop", stop, known) for stop in stops)) if id is not None
-        ),
+        stop_ids=frozenset(id for id in found_stops if id is not None and id < vocab_size),
+        unused=unused,
+        edges={token.content: token.edges for token in tokens.values() if token.edges is not None},
+        template_tokens=_template_tokens(config),
     )
 
 
-def _find_pattern(pre_tokenizer: Any) -> str:
-    steps = pre_tokenizer
+def _find_pre(tokenizer: Mapping[str, Any], model: Mapping[str, Any]) -> PreTokenizer | None:
+    """Return how text is cut before byte-level BPE; None if this is something else, or cut in another way."""
+    if model.get("type", "BPE") != "BPE" or any(model.get(option) for option in _CHANGING_OPTIONS):
+        return None
+    if tokenizer.get("normalizer") is not None:
+        return None
+    steps = tokenizer.get("pre_tokenizer")
     if isinstance(steps, dict) and steps.get("type") == "Sequence":
         steps = steps.get("pretokenizers")
     steps = steps if isinstance(steps, list) else [steps]
-    try:
-        return _PATTERNS[tuple(map(_step, steps))]
-    except (KeyError, TypeError):
-        types = ", ".join(str(step.get("type")) if isinstance(step, dict) else repr(step) for step in steps)
-        raise TokenizerError(
-            f"the pre_tokenizer ({types:.80}) is not supported; supported: those of Llama 3 (Split by its pattern, "
-            f"ByteLevel) and of SmolLM (Digits, ByteLevel)"
-        ) from None
+    patterns = [_pattern(step) for step in steps]
+    if not isinstance(steps[-1], dict) or steps[-1].get("type") != "ByteLevel":
+        return None
+    found = tuple(pattern for pattern in patterns if pattern)
+    return PreTokenizer(patterns=found) if None not in patterns else None
 
 
-def _step(step: Any) -> tuple[Any, ...]:
-    """Return what matters of a step of a pre-tokenizer; defaults are those of the `tokenizers` library."""
-    type = step.get("type") if isinstance(step, dict) else None
-    if type == "Split" and isinstance(step.get("pattern"), dict):
-        return type, step["pattern"].get("Regex"), step.get("behavior"), step.get("invert", False)
+def _pattern(step: Any) -> str | None:
+    """Return what a step isolates, "" for nothing, None if it does something else; defaults are the library's."""
+    if not isinstance(step, dict):
+        return None
+    type = step.get("type")
     if type == "Digits":
-        return type, step.get("individual_digits", False)
-    if type == "ByteLevel":
-        return type, step.get("add_prefix_space", True), step.get("use_regex", True)
-    return (type,)
+        return r"\p{N}" if step.get("individual_digits", False) else r"\p{N}+"
+    if type == "ByteLevel" and not step.get("add_prefix_space", True):
+        return GPT2_PATTERN if step.get("use_regex", True) else ""
+    if type == "Split" and step.get("behavior") == "Isolated" and not step.get("invert", False):
+        pattern = step.get("pattern")
+        if isinstance(pattern, dict) and isinstance(pattern.get("String"), str):
+            return re.escape(str(pattern["String"]))
+        found = pattern.get("Regex") if isinstance(pattern, dict) else None
+        if isinstance(found, str) and _compiles(found):
+            return str(found)
+    return None
 
 
-def _vocabulary_ids(model: Mapping[str, Any], vocab_size: int) -> dict[str, int]:
+def _compiles(pattern: str) -> bool:
+    try:
+        regex.compile(pattern)
+    except regex.error:
+        return False
+    return True
+
+
+def _named(pre: PreTokenizer, ignore_merges: bool) -> PreTokenizer:
+    """Return the pre-tokenizer that GGUF has a name for, if it is one of those."""
+    same = (other for other in PRE_TOKENIZERS if other.patterns == pre.patterns)
+    candidates = [other for other in same if other.ignore_merges == ignore_merges]
+    return candidates[0] if candidates else pre
+
+
+def _vocabulary_ids(model: Mapping[str, Any]) -> dict[str, int]:
     vocab = model.get("vocab")
+    if isinstance(vocab, list) and vocab:  # Unigram's: tokens and scores
+        try:
+            vocab = {name: id for id, (name, _) in enumerate(vocab)}
+        except (TypeError, ValueError):
+            raise TokenizerError("vocab of the model has something that is not a token and its score") from None
     if not isinstance(vocab, dict) or not vocab:
         raise TokenizerError("vocab of the model is missing or not an object")
-    return {name: _checked_id(name, id, vocab_size) for name, id in vocab.items()}
-
-
-def _added_ids(tokenizer: Mapping[str, Any], vocab_size: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Return special and user-defined tokens."""
-    entries = tokenizer.get("added_tokens") or []
-    if not isinstance(entries, list):
-        raise TokenizerError("added_tokens is not a list")
-    special: dict[str, int] = {}
-    user_defined: dict[str, int] = {}
-    for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
-            raise TokenizerError(f"added token {entry!r:.80} has no content")
-        name: str = entry["content"]
-        id = _checked_id(name, entry.get("id"), vocab_size)
-        if name in special or name in user_defined:
-            raise TokenizerError(f"added token {name!r:.80} occurs twice")
-        for option in ("single_word", "lstrip", "rstrip"):
-            if entry.get(option):
-                raise TokenizerError(f"added token {name!r:.80} has {option} set, which is not supported")
-        (special if entry.get("special") else user_defined)[name] = id
-    return special, user_defined
+    for name, id in vocab.items():
+        _check_id(name, id)
+    return vocab
 
 
 def _merges(model: Mapping[str, Any]) -> list[str]:
@@ -140,15 +171,25 @@ def _merges(model: Mapping[str, Any]) -> list[str]:
         raise TokenizerError("merges of the model has something that is not a pair of tokens") from None
 
 
-def _names_by_id(ids: Mapping[str, int], vocab_size: int) -> list[str]:
-    names = [f"[PAD{id}]" for id in range(vocab_size)]
-    taken: set[int] = set()
+def _names_by_id(ids: Mapping[str, int], vocab_size: int) -> tuple[list[str], frozenset[int]]:
+    """Return a name for every id, and the ids that have none of their own."""
+    count = max(vocab_size, max(ids.values()) + 1)
+    names: list[str | None] = [None] * count
     for name, id in ids.items():
-        if id in taken:
+        if names[id] is not None:
             raise TokenizerError(f"tokens {names[id]!r:.80} and {name!r:.80} both have the id {id}")
         names[id] = name
-        taken.add(id)
-    return names
+    unused = frozenset(id for id, name in enumerate(names) if name is None)
+    return [f"[PAD{id}]" if name is None else name for id, name in enumerate(names)], unused
+
+
+def _piece_texts(names: Sequence[str], literal: frozenset[int]) -> list[bytes]:
+    texts = []
+    for id, name in enumerate(names):
+        byte = None if id in literal else piece_byte(name)
+        text = name.encode("utf-8", "replace") if id in literal else piece_bytes(name)
+        texts.append(text if byte is None else bytes([byte]))
+    return texts
 
 
 def _find_id(what: str, token: Any, ids: Mapping[str, int]) -> int | None:
@@ -157,15 +198,14 @@ def _find_id(what: str, token: Any, ids: Mapping[str, int]) -> int | None:
         return None
     if isinstance(name, str) and name in ids:
         return ids[name]
-    if type(name) is int and 0 <= name < len(ids):
+    if type(name) is int and 0 <= name <= max(ids.values()):
         return name
     raise TokenizerError(f"the {what} token {token!r:.80} is not in the vocabulary")
 
 
-def _checked_id(name: str, id: Any, vocab_size: int) -> int:
-    if type(id) is not int or not 0 <= id < vocab_size:
-        raise TokenizerError(f"token {name!r:.80} has id {id!r:.40}; allowed: 0 to {vocab_size - 1}")
-    return id
+def _check_id(name: str, id: Any) -> None:
+    if type(id) is not int or not 0 <= id < _MOST_TOKENS:
+        raise TokenizerError(f"token {name!r:.80} has id {id!r:.40}; allowed: 0 to {_MOST_TOKENS - 1}")
 
 
 def _puts_in_front(post_processor: Any, name: str) -> bool:
@@ -180,3 +220,59 @@ def _puts_in_front(post_processor: Any, name: str) -> bool:
         return False
     token = single[0].get("SpecialToken") if isinstance(single[0], dict) else None
     return isinstance(token, dict) and token.get("id") == name
+
+
+def _template_tokens(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what chat templates may use beside the BOS and EOS."""
+    roles = {key: config[key] for key in config if key in _ROLES or key.endswith("_token")}
+    contents = {key: value.get("content") if isinstance(value, dict) else value for key, value in roles.items()}
+    return {key: value for key, value in contents.items() if isinstance(value, str)}
+
+
+def _as_transformers_builds_it(
+    tokenizer: Mapping[str, Any], model: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the library is to run: for LlamaTokenizer, `transformers` takes only vocabulary and merges."""
+    name = config.get("tokenizer_class")
+    if not isinstance(name, str) or name.removesuffix("Fast") != "LlamaTokenizer" or model.get("type", "BPE") != "BPE":
+        return dict(tokenizer)
+    prefix = config.get("add_prefix_space")
+    prefixed = prefix is None or bool(prefix)
+    scheme = ("always" if config.get("legacy") else "first") if prefixed else "never"
+    steps: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    if prefixed:
+        steps.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    return {
+        **tokenizer,
+        "model": {
+            **dict.fromkeys(("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix")),
+            "type": "BPE",
+            "vocab": model["vocab"],
+            "merges": model.get("merges", []),
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+        },
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Metaspace", "replacement": _SPACE, "prepend_scheme": scheme, "split": False},
+        "decoder": {"type": "Sequence", "decoders": steps},
+    }
+
+
+def _strips_a_space(content: Mapping[str, Any]) -> bool:
+    """Tell whether the decoder takes a space away from the beginning of a text."""
+    decoder = content.get("decoder")
+    if _has_step(decoder, "Strip"):
+        return True
+    metaspace = decoder if isinstance(decoder, dict) and decoder.get("type") == "Metaspace" else {}
+    return bool(metaspace) and metaspace.get("prepend_scheme", "always") != "never"
+
+
+def _has_step(value: Any, type: str) -> bool:
+    if isinstance(value, dict):
+        return value.get("type") == type or any(_has_step(item, type) for item in value.values())
+    return isinstance(value, list) and any(_has_step(item, type) for item in value)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...errors import TokenizerError
 from .base import SentencePieces, Vocabulary
-from .pieces import check_pieces, piece_byte
+from .pieces import check_scores, piece_byte
 
 _LENGTH = struct.Struct("<i")
 _ENTRY = struct.Struct("<fi")
@@ -48,7 +48,7 @@ def read_tokenizer_bin(path: Path, vocab_size: int) -> Vocabulary:
     if len(tokens) != vocab_size:
         raise TokenizerError(f"{path}: has {len(tokens)} tokens, the model has {vocab_size}")
     try:
-        check_pieces(byte_ids, scores)
+        check_scores(scores)
     except TokenizerError as error:
         raise TokenizerError(f"{path}: {error}") from error
     special = {}
@@ -59,7 +59,7 @@ def read_tokenizer_bin(path: Path, vocab_size: int) -> Vocabulary:
         tokens=tokens,
         special=special,
         user_defined={},
-        algorithm=SentencePieces(scores=scores, byte_ids=byte_ids, space_prefix=True),
+        algorithm=SentencePieces(scores=scores, byte_ids=byte_ids, space_prefix=True, unknown_id=_UNKNOWN),
         bos_id=_BOS,
         eos_id=_EOS,
         add_bos=True,

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import TokenizerError
-from .base import BEGIN_OF_TEXT, BytePairs, Vocabulary, find_stop_ids
-from .byte_level import LLAMA3_PATTERN
+from .base import BEGIN_OF_TEXT, BytePairs, Vocabulary
+from .pre_tokenizers import LLAMA3
+from .stops import find_stop_ids
 
 _NAMED = {
     0: BEGIN_OF_TEXT,
@@ -62,7 +63,7 @@ def read_tokenizer_model(path: Path) -> Vocabulary:
         tokens=[*sorted(ranks, key=ranks.__getitem__), *(name.encode() for name in special)],
         special=special,
         user_defined={},
-        algorithm=BytePairs(pattern=LLAMA3_PATTERN),
+        algorithm=BytePairs(pre=LLAMA3),
         bos_id=special[BEGIN_OF_TEXT],
         eos_id=special["<|end_of_text|>"],
         add_bos=True,

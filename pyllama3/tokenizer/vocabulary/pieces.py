@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ...errors import TokenizerError
 
@@ -33,15 +33,12 @@ def byte_name(byte: int) -> str:
     return f"<0x{byte:02X}>"
 
 
-def check_pieces(byte_ids: Mapping[int, int], scores: Sequence[float]) -> None:
-    """Check that there is a token for each byte, so that any text can be encoded, and that scores have an order.
+def check_scores(scores: Sequence[float]) -> None:
+    """Check that scores have an order.
 
     Raises:
-        TokenizerError: there is not.
+        TokenizerError: they have not.
     """
-    missing = [byte for byte in range(256) if byte not in byte_ids]
-    if missing:
-        raise TokenizerError(f"the vocabulary has no token for the byte 0x{missing[0]:02x}")
     for id, score in enumerate(scores):
         if math.isnan(score):
             raise TokenizerError(f"the score of token {id} is not a number")

@@ -17,7 +17,7 @@ from ...config import ModelConfig, RopeStyle
 from ...errors import WeightsError
 from ...tokenizer.vocabulary import gguf_metadata
 from ..blocks import Bytes, Floats
-from ..formats.gguf_llama import ROPE_FREQS, SCALING, load_gguf
+from ..formats.gguf_llama import ROPE_FREQS, SCALING, load_gguf, template_metadata
 from ..layout import OUTPUT
 from ..tensor import Tensor, Weights
 from ..types import TensorType, dequantize
@@ -97,9 +97,8 @@ def _metadata(weights: Weights, mixture: Mixture) -> dict[str, Any]:
         if key.startswith(("general.", "tokenizer.")) and key not in _OF_THIS_FILE
     }
     if not kept.keys() & {"tokenizer.ggml.model"}:
-        kept |= gguf_metadata(weights.load_vocabulary())
-        if template := weights.load_template():
-            kept["tokenizer.chat_template"] = template
+        kept |= gguf_metadata(weights.load_vocabulary(), config.vocab_size)
+        kept |= template_metadata(weights.load_templates())
     shape = {
         "vocab_size": config.vocab_size,
         "context_length": config.context,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from .gguf_split import read_gguf_shards
 from .keys import Keys
 
 ROPE_FREQS = "rope_freqs.weight"
+_LONG_FACTORS, _SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.weight"
 SCALING = "llama.rope.scaling"
+TEMPLATE = "tokenizer.chat_template"
 _DEFAULT_ROPE_THETA = 10000.0
 
 
@@ -33,28 +35,41 @@ def load_gguf(path: Path) -> Weights:
         WeightsError: see `read_gguf_shards`; or the model is not a Llama, or its tensors do not fit its metadata.
     """
     file = read_gguf_shards(path)
-    config = _read_config(path, file.metadata, file.tensors)
-    rope_freqs = file.tensors.pop(ROPE_FREQS, None)
+    keys = Keys(path, file.metadata)
+    _refuse_variants(keys)
+    config = _read_config(keys, file.tensors)
+    rope = {name: file.tensors.pop(name, None) for name in (ROPE_FREQS, _LONG_FACTORS, _SHORT_FACTORS)}
     tensors = check_tensors(path, config, file.tensors)
-    config = _with_rope_scaling(Keys(path, file.metadata), config, rope_freqs)
+    config = _with_rope_scaling(keys, config, rope)
     return Weights(
         path,
         config,
         tensors,
         load_vocabulary=partial(read_gguf_vocabulary, file.metadata),
-        load_template=partial(_read_template, file.metadata),
+        load_templates=partial(_read_templates, file.metadata),
         metadata=file.metadata,
+        assumed=tuple(keys.assumed),
     )
 
 
-def _read_template(metadata: Mapping[str, Any]) -> str | None:
-    template = metadata.get("tokenizer.chat_template")
-    return template if isinstance(template, str) and template else None
+def _read_templates(metadata: Mapping[str, Any]) -> dict[str, str]:
+    names = metadata.get(f"{TEMPLATE}s", [])
+    keys = {"default": TEMPLATE} | {str(name): f"{TEMPLATE}.{name}" for name in names if isinstance(names, Sequence)}
+    templates = {name: metadata.get(key) for name, key in keys.items()}
+    return {name: source for name, source in templates.items() if isinstance(source, str) and source}
 
 
-def _read_config(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelConfig:
-    keys = Keys(path, metadata)
-    _refuse_variants(keys)
+def template_metadata(templates: Mapping[str, str]) -> dict[str, Any]:
+    """Return chat templates by name as metadata, of which `load_gguf` makes the same ones again."""
+    others = [name for name in templates if name != "default"]
+    metadata: dict[str, Any] = {f"{TEMPLATE}.{name}": templates[name] for name in others}
+    if others:
+        metadata[f"{TEMPLATE}s"] = others
+    return metadata | ({TEMPLATE: templates["default"]} if "default" in templates else {})
+
+
+def _read_config(keys: Keys, tensors: Mapping[str, Tensor]) -> ModelConfig:
+    path, metadata = keys.path, keys.metadata
     dim = keys.size("llama.embedding_length")
     heads, kv_heads = keys.heads("llama.attention.head_count", "llama.attention.head_count_kv")
     head_dim = keys.head_dim("llama.attention.key_length", dim // heads)
@@ -68,7 +83,7 @@ def _read_config(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, 
         heads=heads,
         kv_heads=kv_heads,
         head_dim=head_dim,
-        hidden_dim=keys.size("llama.feed_forward_length"),
+        hidden_dim=keys.size_of_all("llama.feed_forward_length"),
         vocab_size=_vocab_size(path, metadata, tensors),
         context=keys.size("llama.context_length"),
         norm_eps=keys.positive("llama.attention.layer_norm_rms_epsilon"),
@@ -79,6 +94,8 @@ def _read_config(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, 
 
 def _refuse_variants(keys: Keys) -> None:
     """Refuse what would load and then compute nonsense."""
+    if keys.metadata.get("general.type") == "adapter":
+        raise WeightsError(f"{keys.path}: a LoRA adapter; load the model that it was made for, with --lora {keys.path}")
     if keys.metadata.get("general.architecture") != "llama":
         raise keys.error("general.architecture", "'llama'")
     if keys.metadata.get("llama.expert_count", 0) != 0:
@@ -96,22 +113,25 @@ def _vocab_size(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, T
     return rows
 
 
-def _with_rope_scaling(keys: Keys, config: ModelConfig, rope_freqs: Tensor | None) -> ModelConfig:
-    """Add the divisors of the angles: those of "llama3" scaling come as a tensor, the others by formulas.
+def _with_rope_scaling(keys: Keys, config: ModelConfig, tensors: Mapping[str, Tensor | None]) -> ModelConfig:
+    """Add the divisors of the angles: those of "llama3" scaling and LongRoPE come as tensors, the others by formulas.
 
-    A factor without a type is a linear one, as in llama.cpp.
+    A factor without a type is a linear one, and one of 0 is none, as in llama.cpp.
     """
     type_key, factor_key = f"{SCALING}.type", f"{SCALING}.factor"
-    scaling = keys.metadata.get(type_key, "linear" if factor_key in keys.metadata else "none")
-    if scaling not in ("none", "linear", "yarn", "llama3"):
-        raise keys.error(type_key, "'none', 'linear', 'yarn', 'llama3'")
-    if scaling == "llama3" and rope_freqs is None:
-        raise WeightsError(f"{keys.path}: {type_key} is 'llama3', but there is no tensor {ROPE_FREQS!r}")
+    has_factor = keys.metadata.get(factor_key, 0) != 0
+    scaling = keys.metadata.get(type_key, "linear")
+    if scaling not in ("none", "linear", "yarn", "longrope", "llama3"):
+        raise keys.error(type_key, "'none', 'linear', 'yarn', 'longrope', 'llama3'")
+    rope_freqs = tensors[_SHORT_FACTORS if scaling == "longrope" else ROPE_FREQS]
+    if scaling in ("llama3", "longrope") and rope_freqs is None:
+        name = _SHORT_FACTORS if scaling == "longrope" else ROPE_FREQS
+        raise WeightsError(f"{keys.path}: {type_key} is {scaling!r}, but there is no tensor {name!r}")
     divisors = np.ones(config.head_dim // 2, np.float32)
-    magnitude = keys.positive(f"{SCALING}.attn_factor", 1.0)
+    magnitude = keys.positive(f"{SCALING}.attn_factor", 1.0) if f"{SCALING}.attn_factor" in keys.metadata else 1.0
     if rope_freqs is not None:
         divisors = _read_rope_freqs(keys.path, rope_freqs, divisors.shape)
-    if scaling == "linear":
+    if scaling == "linear" and has_factor:
         divisors = divisors * np.float32(keys.positive(factor_key))
     elif scaling == "yarn":
         if config.rope_theta <= 1:
@@ -119,17 +139,23 @@ def _with_rope_scaling(keys: Keys, config: ModelConfig, rope_freqs: Tensor | Non
         yarn = _yarn_scaling(keys, config.context)
         divisors = divisors * yarn.divisors(config.head_dim, config.rope_theta)
         magnitude *= yarn.magnitude
-    if magnitude == 1 and (divisors == 1).all():
+    if scaling == "longrope" and (long_factors := tensors[_LONG_FACTORS]) is not None:
+        config = replace(
+            config,
+            long_rope_factors=tuple(_read_rope_freqs(keys.path, long_factors, divisors.shape).tolist()),
+            original_context=keys.size(f"{SCALING}.original_context_length", config.context),
+        )
+    if magnitude == 1 and (divisors == 1).all() and config.long_rope_factors is None:
         return config
     return replace(config, rope_factors=tuple(divisors.tolist()), rope_magnitude=magnitude)
 
 
 def _read_rope_freqs(path: Path, tensor: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if tensor.shape != shape:
-        raise WeightsError(f"{path}: {ROPE_FREQS!r} has shape {tensor.shape}; allowed: {shape}")
+        raise WeightsError(f"{path}: {tensor.name!r} has shape {tensor.shape}; allowed: {shape}")
     divisors = tensor.dequantize()
     if not (np.isfinite(divisors) & (divisors > 0)).all():
-        raise WeightsError(f"{path}: {ROPE_FREQS!r} has factors that are not positive numbers")
+        raise WeightsError(f"{path}: {tensor.name!r} has factors that are not positive numbers")
     return divisors
 
 

@@ -1,0 +1,74 @@
+"""Messages of a conversation in OpenAI's form: checked, and brought into the form that templates are written for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import TemplateError
+
+Message = Mapping[str, Any]
+
+
+def check_messages(messages: Sequence[Message]) -> None:
+    """Check the form of messages: each has a role, and a text, or parts of text, or (with other fields) nothing.
+
+    Raises:
+        TemplateError: there are none, or one has another form.
+    """
+    if not messages:
+        raise TemplateError("there are no messages")
+    for number, message in enumerate(messages, start=1):
+        if not isinstance(message, Mapping):
+            raise TemplateError(f"message {number} is a {type(message).__name__}; a mapping is expected")
+        if not isinstance(message.get("role"), str):
+            raise TemplateError(f"message {number} has no role, such as 'user' or 'assistant'")
+        content = message.get("content")
+        if content is None:
+            if not message.keys() - {"role", "content"}:
+                raise TemplateError(f"message {number} has no content; text is expected")
+        elif isinstance(content, list):
+            _check_parts(number, content)
+        elif not isinstance(content, str):
+            raise TemplateError(f"message {number} has content of type {type(content).__name__}; text is expected")
+
+
+def has_parts(messages: Sequence[Message]) -> bool:
+    """Tell whether the content of any message is a list of parts."""
+    return any(isinstance(message.get("content"), list) for message in messages)
+
+
+def with_joined_parts(message: Message) -> Message:
+    """Return a message whose parts are one text, with line feeds between them as llama.cpp joins them."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": "\n".join(part["text"] for part in content if part["text"])}
+
+
+def with_parsed_calls(message: Message) -> Message:
+    """Parse the "arguments" of function calls: OpenAI writes them as JSON in a string, templates expect them parsed."""
+    return {**message, "tool_calls": _with_objects(message["tool_calls"])} if "tool_calls" in message else message
+
+
+def _check_parts(number: int, parts: Sequence[Any]) -> None:
+    for part in parts:
+        type = part.get("type") if isinstance(part, Mapping) else None
+        if type != "text":
+            raise TemplateError(f"message {number} has a part of type {type!r:.40}; supported: 'text'")
+        if not isinstance(part.get("text"), str):
+            raise TemplateError(f"message {number} has a part without text")
+
+
+def _with_objects(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _parsed(item) if key == "arguments" else _with_objects(item) for key, item in value.items()}
+    return [_with_objects(item) for item in value] if isinstance(value, list) else value
+
+
+def _parsed(arguments: Any) -> Any:
+    try:
+        return json.loads(arguments) if isinstance(arguments, str) else arguments
+    except (ValueError, RecursionError):  # a model has written them
+        return arguments
