@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import BatchError, PyLlama3Error
-from ..files import lock
+from ..files import json_bytes, lock
 from ..generation.generation import Generation, Piece
 from ..model import Llama
 from .protocol import Request, error_body, read_request, response_body
@@ -97,7 +97,7 @@ class _Answers:
     def write(self, id: str, custom_id: str | None, status: int, body: Mapping[str, Any]) -> None:
         response = {"status_code": status, "request_id": id, "body": body}
         answer = {"id": id, "custom_id": custom_id, "response": response, "error": None}
-        self._file.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+        self._file.write(json_bytes(answer) + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 

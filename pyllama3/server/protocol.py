@@ -48,6 +48,7 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "tool_choice": ("auto",),
 }
 """Fields of which only these values are supported."""
+_IMPOSSIBLE = -9999.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,8 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
     options = {**defaults, **{name: _get(fields, name, kind) for name, kind in _SAMPLING.items() if name in fields}}
     if "logit_bias" in fields:
         options["logit_bias"] = _logit_bias(_get(fields, "logit_bias", _OBJECT))
-    options["max_tokens"] = _find(fields, "max_completion_tokens", _INTEGER) or _find(fields, "max_tokens", _INTEGER)
+    most = [_find(fields, name, _INTEGER) for name in ("max_completion_tokens", "max_tokens")]
+    options["max_tokens"] = next((count for count in most if count is not None), None)
     options["stop"] = _stop(fields.get("stop", ()))
     options["grammar"] = _grammar(_find(fields, "response_format", _OBJECT) or {"type": "text"})
     options["top_logprobs"] = top_logprobs
@@ -195,7 +197,8 @@ def _grammar(format: Mapping[str, Any]) -> Grammar | None:
 
 def _chat_logprobs(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> list[dict[str, Any]]:
     def entry(id: int, logprob: float) -> dict[str, Any]:
-        return {"token": _name(tokenizer, id), "logprob": logprob, "bytes": list(tokenizer.token_bytes(id))}
+        bytes = list(tokenizer.token_bytes(id))
+        return {"token": _name(tokenizer, id), "logprob": _finite(logprob), "bytes": bytes}
 
     return [
         {**entry(piece.id, piece.logprob), "top_logprobs": [entry(*top) for top in piece.top_logprobs]}
@@ -209,11 +212,30 @@ def _text_logprobs(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> dict[str, A
         offsets.append(offsets[-1] + len(piece.text))
     return {
         "tokens": [_name(tokenizer, piece.id) for piece in pieces],
-        "token_logprobs": [piece.logprob for piece in pieces],
-        "top_logprobs": [{_name(tokenizer, id): logprob for id, logprob in piece.top_logprobs} for piece in pieces],
+        "token_logprobs": [_finite(piece.logprob) for piece in pieces],
+        "top_logprobs": [_by_name(tokenizer, piece.top_logprobs) for piece in pieces],
         "text_offset": offsets[:-1],
     }
 
 
+def _by_name(tokenizer: Tokenizer, top_logprobs: Sequence[tuple[int, float]]) -> dict[str, float]:
+    """Return the logprobs of tokens by name; where several have the same, all but the first are called by their id."""
+    named: dict[str, float] = {}
+    for id, logprob in top_logprobs:
+        name = _name(tokenizer, id)
+        named[f"token_id:{id}" if name in named else name] = _finite(logprob)
+    return named
+
+
 def _name(tokenizer: Tokenizer, id: int) -> str:
-    return tokenizer.token_bytes(id).decode("utf-8", "replace")
+    r"""Return the text of a token, for incomplete characters their bytes, as OpenAI writes them: bytes:\xf0\x9f."""
+    data = tokenizer.token_bytes(id)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
+
+
+def _finite(logprob: float) -> float:
+    """Return a logprob as JSON can hold it: that of what is impossible is OpenAI's -9999."""
+    return max(logprob, _IMPOSSIBLE)
