@@ -10,7 +10,7 @@ from pyllama3.errors import OptionError
 from pyllama3.files import cache_dir
 from pyllama3.store.find import find_model
 from pyllama3.tokenizer.vocabulary import BytePairs, Vocabulary
-from pyllama3.tokenizer.vocabulary.byte_level import LLAMA3_PATTERN
+from pyllama3.tokenizer.vocabulary.pre_tokenizers import LLAMA3
 from pyllama3.weights import Weights, load_weights
 from pyllama3.weights.convert.convert import convert
 from pyllama3.weights.convert.mixtures import MIXTURES
@@ -55,7 +55,7 @@ def _with_vocabulary(weights: Weights) -> Weights:
         tokens=[*(bytes([byte]) for byte in range(256)), *(b"#%d" % number for number in range(others))],
         special={},
         user_defined={},
-        algorithm=BytePairs(pattern=LLAMA3_PATTERN),
+        algorithm=BytePairs(pre=LLAMA3),
         bos_id=0,
         eos_id=0,
         add_bos=False,

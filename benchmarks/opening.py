@@ -80,7 +80,7 @@ def make_huggingface(directory: Path) -> None:
     others = {"num_hidden_layers": CONFIG.layers, "bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009]}
     change_json(directory / "config.json", sizes | heads | others)
     vocabulary = read_tokenizer_model(pull_packaged(LLAMA3_TOKENIZER).path)
-    metadata = gguf_metadata(vocabulary)
+    metadata = gguf_metadata(vocabulary, len(vocabulary.tokens))
     names = metadata["tokenizer.ggml.tokens"][: -len(vocabulary.special)]
     merges = [merge.split(" ") for merge in metadata["tokenizer.ggml.merges"]]
     tokenizer = json.loads((small / "tokenizer.json").read_text("utf-8"))

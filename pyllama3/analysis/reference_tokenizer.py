@@ -7,14 +7,14 @@ et al., "Language Models are Unsupervised Multitask Learners", 2019. It is slow,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import regex
 
 from ..errors import OptionError
 from ..tokenizer.vocabulary import BytePairs, Vocabulary
-from ..tokenizer.vocabulary.byte_level import LLAMA3_PATTERN, spell
+from ..tokenizer.vocabulary.byte_level import spell
 
 Pair = tuple[bytes, bytes]
 NEVER = math.inf
@@ -23,22 +23,29 @@ NEVER = math.inf
 class ReferenceTokenizer:
     """Cuts a text into pieces and a piece into bytes; of neighbours, those that were learnt first merge first."""
 
-    def __init__(self, pattern: str, ids: Mapping[bytes, int], ranks: Mapping[Pair, int] | None = None) -> None:
-        """Take the expression for pieces, the tokens, and the order of merges; without it, the ids are the order."""
-        self.pattern, self.ids, self.ranks = pattern, ids, ranks
+    def __init__(
+        self, patterns: Sequence[str], ids: Mapping[bytes, int], ranks: Mapping[Pair, int] | None, takes_whole: bool
+    ) -> None:
+        """Take the expressions for pieces, the tokens, and the order of merges; without it, the ids are the order.
+
+        `takes_whole` is whether a piece that is a token is not taken apart, as Llama 3 wants it.
+        """
+        self.patterns, self.ids, self.ranks, self.takes_whole = patterns, ids, ranks, takes_whole
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, all of which is text; a byte that is no token is left out."""
         ids = []
         for piece in self.pieces(text):
-            whole = self.ranks is None and piece in self.ids  # Llama 3 does not merge what is a token already
-            *_, parts = [[piece]] if whole else self.steps(piece)
+            *_, parts = [[piece]] if self.takes_whole and piece in self.ids else self.steps(piece)
             ids += [self.ids[part] for part in parts if part in self.ids]
         return ids
 
     def pieces(self, text: str) -> list[bytes]:
         """Return the pieces of a text; nothing merges across their ends."""
-        return [piece.encode() for piece in regex.findall(self.pattern, text)]
+        pieces = [text]
+        for pattern in self.patterns:  # each splits what the one before has left, at its matches, which stay
+            pieces = [part for piece in pieces for part in regex.split(f"({pattern})", piece) if part]
+        return [piece.encode() for piece in pieces]
 
     def steps(self, piece: bytes) -> Iterator[list[bytes]]:
         """Yield the parts of a piece: first its bytes, then what is left after each merge."""
@@ -65,9 +72,9 @@ def reference_tokenizer(vocabulary: Vocabulary) -> ReferenceTokenizer:
         raise OptionError("the vocabulary is one of SentencePiece, which merges characters; supported: byte pairs")
     added = {*vocabulary.special.values(), *vocabulary.user_defined.values()}
     ids = {token: id for id, token in enumerate(vocabulary.tokens) if id not in added}
-    if algorithm.merges is None or algorithm.pattern == LLAMA3_PATTERN:
-        return ReferenceTokenizer(algorithm.pattern, ids)
+    if algorithm.merges is None:
+        return ReferenceTokenizer(algorithm.pre.patterns, ids, None, takes_whole=True)
     spelled = {spell(token): token for token in ids}
     pairs = (merge.split(" ") for merge in algorithm.merges)
     ranks = {(spelled[left], spelled[right]): rank for rank, (left, right) in enumerate(pairs)}
-    return ReferenceTokenizer(algorithm.pattern, ids, ranks)
+    return ReferenceTokenizer(algorithm.pre.patterns, ids, ranks, algorithm.ignore_merges)
