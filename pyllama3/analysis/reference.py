@@ -133,6 +133,8 @@ class Cache:
 class ReferenceModel:
     """A Llama 3 over float64 tensors with GGUF's names; without output.weight the embedding is the output matrix.
 
+    Any matrix of a layer may have a bias.
+
     Every stage takes a `record`, a dictionary that receives its intermediate results under the names token_embd,
     blk.N.{attn_norm, q, k, v, q_rope, k_rope, scores, probabilities, values, attn_output, attn_residual, ffn_norm,
     gate, up, swiglu, down, ffn_residual}, output_norm and output.
@@ -170,27 +172,32 @@ class ReferenceModel:
         def weight(name: str) -> Array:
             return self.tensors[f"blk.{layer}.{name}.weight"]
 
+        def product(name: str, x: Array) -> Array:
+            y = x @ weight(name).T  # (T, rows)
+            bias = self.tensors.get(f"blk.{layer}.{name}.bias")  # (rows,)
+            return y if bias is None else y + bias
+
         def keep(name: str, value: Array) -> Array:
             return _keep(record, f"blk.{layer}.{name}", value)
 
         normed = keep("attn_norm", rms_norm(x, weight("attn_norm"), c.norm_eps))  # (T, D)
-        q = keep("q", (normed @ weight("attn_q").T).reshape(tokens, c.heads, c.head_dim))  # (T, H, Dh)
-        k = keep("k", (normed @ weight("attn_k").T).reshape(tokens, c.kv_heads, c.head_dim))  # (T, K, Dh)
-        v = keep("v", (normed @ weight("attn_v").T).reshape(tokens, c.kv_heads, c.head_dim))  # (T, K, Dh)
+        q = keep("q", product("attn_q", normed).reshape(tokens, c.heads, c.head_dim))  # (T, H, Dh)
+        k = keep("k", product("attn_k", normed).reshape(tokens, c.kv_heads, c.head_dim))  # (T, K, Dh)
+        v = keep("v", product("attn_v", normed).reshape(tokens, c.kv_heads, c.head_dim))  # (T, K, Dh)
         q = keep("q_rope", self.rotate(q, positions))  # (T, H, Dh)
         k = keep("k_rope", self.rotate(k, positions))  # (T, K, Dh)
         cache.append(layer, k, v)
         scores = keep("scores", attention_scores(q, cache.keys[layer], positions))  # (T, H, P)
         probabilities = keep("probabilities", softmax(scores))  # (T, H, P)
         values = keep("values", attention_values(probabilities, cache.values[layer]))  # (T, H, Dh)
-        attended = keep("attn_output", values.reshape(tokens, -1) @ weight("attn_output").T)  # (T, D)
+        attended = keep("attn_output", product("attn_output", values.reshape(tokens, -1)))  # (T, D)
         x = keep("attn_residual", x + attended)  # (T, D)
 
         normed = keep("ffn_norm", rms_norm(x, weight("ffn_norm"), c.norm_eps))  # (T, D)
-        gate = keep("gate", normed @ weight("ffn_gate").T)  # (T, F)
-        up = keep("up", normed @ weight("ffn_up").T)  # (T, F)
+        gate = keep("gate", product("ffn_gate", normed))  # (T, F)
+        up = keep("up", product("ffn_up", normed))  # (T, F)
         hidden = keep("swiglu", swiglu(gate, up))  # (T, F)
-        down = keep("down", hidden @ weight("ffn_down").T)  # (T, D)
+        down = keep("down", product("ffn_down", hidden))  # (T, D)
         return keep("ffn_residual", x + down)  # (T, D)
 
     def head(self, x: Array, record: Record | None = None) -> Array:

@@ -16,7 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..errors import TemplateError
 from .builtin_templates import BY_END_TOKEN
-from .messages import Message, check_messages, has_parts, with_joined_parts, with_parsed_calls
+from .messages import Message, as_templates_know_it, check_messages, has_parts, with_joined_parts
 from .shield import mark, mark_names, names_looked_for, shielded, without_marks, without_shields
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
@@ -120,7 +120,7 @@ class ChatTemplate:
         return self._run(
             name,
             marked,
-            messages=[with_parsed_calls(message) for message in messages],
+            messages=[as_templates_know_it(message) for message in messages],
             tools=tools,
             documents=None,
             add_generation_prompt=add_generation_prompt,

@@ -10,6 +10,9 @@ from ..errors import TemplateError
 
 Message = Mapping[str, Any]
 
+_THOUGHTS = ("reasoning_content", "thinking", "reasoning")
+"""What clients call the thoughts of a model; templates read the first, some the second."""
+
 
 def check_messages(messages: Sequence[Message]) -> None:
     """Check the form of messages: each has a role, and a text, or parts of text, or (with other fields) nothing.
@@ -47,7 +50,17 @@ def with_joined_parts(message: Message) -> Message:
     return {**message, "content": "\n".join(part["text"] for part in content if part["text"])}
 
 
-def with_parsed_calls(message: Message) -> Message:
+def as_templates_know_it(message: Message) -> Message:
+    """Return a message as `transformers` gives it to templates: without fields of null, thoughts under each name.
+
+    The arguments of function calls are parsed.
+    """
+    known = {key: value for key, value in _with_parsed_calls(message).items() if value is not None}
+    thoughts = next((known[name] for name in _THOUGHTS if name in known), None)
+    return known if thoughts is None else {"thinking": thoughts, **known, "reasoning_content": thoughts}
+
+
+def _with_parsed_calls(message: Message) -> Message:
     """Parse the "arguments" of function calls: OpenAI writes them as JSON in a string, templates expect them parsed."""
     return {**message, "tool_calls": _with_objects(message["tool_calls"])} if "tool_calls" in message else message
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..config import ModelConfig
+from ..config import ModelConfig, RopeStyle
 from ..errors import WeightsError
 from .tensor import Tensor
 from .types import TensorType
@@ -51,6 +52,19 @@ def _all_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
                 yield f"blk.{n}.{name}.bias", shape[:1]
     yield "output_norm.weight", (dim,)
     yield OUTPUT, (config.vocab_size, dim)
+
+
+def gguf_row_order(name: str, config: ModelConfig) -> NDArray[np.intp] | None:
+    """Return the rows of a tensor in GGUF's order, None if they are in it.
+
+    The "llama" architecture rotates neighbouring rows of q and k. Half-split heads have the first of each pair in their
+    first half, the second in the other one.
+    """
+    heads = {"attn_q": config.heads, "attn_k": config.kv_heads}.get(name.split(".")[-2])
+    if heads is None or config.rope_style == RopeStyle.INTERLEAVED:
+        return None
+    order = np.arange(heads * config.head_dim).reshape(heads, 2, -1)
+    return np.ascontiguousarray(order.transpose(0, 2, 1)).ravel()
 
 
 def check_tensors(path: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

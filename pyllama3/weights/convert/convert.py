@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import ModelConfig, RopeStyle
 from ...errors import WeightsError
 from ...tokenizer.vocabulary import gguf_metadata
 from ..blocks import Bytes, Floats
-from ..formats.gguf_llama import ROPE_FREQS, SCALING, load_gguf, template_metadata
-from ..layout import OUTPUT
+from ..formats.gguf_llama import load_gguf, rope_metadata, rope_tensors, template_metadata
+from ..layout import OUTPUT, gguf_row_order
 from ..tensor import Tensor, Weights
 from ..types import TensorType, dequantize
 from .gguf_writer import OutputTensor, gguf_size, write_gguf
@@ -77,7 +76,7 @@ def compare(weights: Weights, path: Path) -> Iterator[TensorError]:
         if name not in converted or converted[name].shape != tensor.shape:
             raise WeightsError(f"{path}: tensor {name!r:.80} is missing or has another shape than in {weights.path}")
         result = converted[name]
-        runs = zip(_runs(tensor, _row_order(name, weights.config)), _runs(result, None), strict=True)
+        runs = zip(_runs(tensor, gguf_row_order(name, weights.config)), _runs(result, None), strict=True)
         square = squared_error = largest = 0.0
         for original, stored in runs:
             exact = _floats(tensor, original)
@@ -113,8 +112,7 @@ def _metadata(weights: Weights, mixture: Mixture) -> dict[str, Any]:
         "rope.dimension_count": config.head_dim,
         "rope.freq_base": config.rope_theta,
     }
-    if config.rope_magnitude != 1:
-        kept[f"{SCALING}.attn_factor"] = config.rope_magnitude
+    kept |= rope_metadata(config)
     return {
         "general.architecture": "llama",
         "general.name": config.name,
@@ -127,18 +125,21 @@ def _metadata(weights: Weights, mixture: Mixture) -> dict[str, Any]:
 
 def _output_tensors(weights: Weights, mixture: Mixture) -> Iterator[OutputTensor]:
     config = weights.config
-    if config.rope_factors is not None:  # of any scaling, as these are what is left of it
-        factors = np.array(config.rope_factors, "<f4")
-        yield OutputTensor(ROPE_FREQS, TensorType.F32, factors.shape, lambda: [factors.view(np.uint8)])
+    for name, factors in rope_tensors(config).items():
+        yield OutputTensor(name, TensorType.F32, factors.shape, partial(_bytes_of, factors))
     tied = OUTPUT not in weights.tensors
     for name, tensor in weights.tensors.items():
         type = mixture.type_of(name, tensor.shape, config, tied=tied)
         yield OutputTensor(name, type, tensor.shape, partial(_converted, weights, tensor, type))
 
 
+def _bytes_of(numbers: Floats) -> list[Bytes]:
+    return [numbers.view(np.uint8)]
+
+
 def _converted(weights: Weights, tensor: Tensor, type: TensorType) -> Iterator[Bytes]:
     """Yield the bytes of a tensor in another type, with the rows in GGUF's order."""
-    for run in _runs(tensor, _row_order(tensor.name, weights.config)):
+    for run in _runs(tensor, gguf_row_order(tensor.name, weights.config)):
         if type == tensor.type:
             yield np.ascontiguousarray(run).reshape(-1)
             continue
@@ -154,7 +155,7 @@ def _converted(weights: Weights, tensor: Tensor, type: TensorType) -> Iterator[B
 
 def _runs(tensor: Tensor, order: NDArray[np.intp] | None) -> Iterator[Bytes]:
     """Yield the bytes of a tensor in runs of rows (rows, bytes of a row)."""
-    columns = tensor.shape[-1]
+    columns = 1 if order is not None and len(tensor.shape) == 1 else tensor.shape[-1]
     rows = tensor.data.reshape(-1, columns // tensor.type.block_size * tensor.type.block_bytes)
     step = max(1, _RUN // columns)
     for start in range(0, len(rows), step):
@@ -162,17 +163,5 @@ def _runs(tensor: Tensor, order: NDArray[np.intp] | None) -> Iterator[Bytes]:
 
 
 def _floats(tensor: Tensor, run: Bytes) -> Floats:
-    return dequantize(tensor.type, np.ascontiguousarray(run).reshape(-1), (len(run), tensor.shape[-1]))
-
-
-def _row_order(name: str, config: ModelConfig) -> NDArray[np.intp] | None:
-    """Return the rows in GGUF's order, None if they are in it.
-
-    The "llama" architecture rotates neighbouring rows of q and k. Half-split heads have the first of each pair in their
-    first half, the second in the other one.
-    """
-    heads = {"attn_q": config.heads, "attn_k": config.kv_heads}.get(name.split(".")[-2])
-    if heads is None or config.rope_style == RopeStyle.INTERLEAVED:
-        return None
-    order = np.arange(heads * config.head_dim).reshape(heads, 2, -1)
-    return np.ascontiguousarray(order.transpose(0, 2, 1)).ravel()
+    columns = run.shape[1] // tensor.type.block_bytes * tensor.type.block_size
+    return dequantize(tensor.type, np.ascontiguousarray(run).reshape(-1), (len(run), columns))

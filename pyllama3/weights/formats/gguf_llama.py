@@ -59,6 +59,25 @@ def _read_templates(metadata: Mapping[str, Any]) -> dict[str, str]:
     return {name: source for name, source in templates.items() if isinstance(source, str) and source}
 
 
+def rope_metadata(config: ModelConfig) -> dict[str, Any]:
+    """Return what GGUF says about the angles beside the tensors of `rope_tensors`."""
+    metadata: dict[str, Any] = {}
+    if config.rope_magnitude != 1:
+        metadata[f"{SCALING}.attn_factor"] = config.rope_magnitude
+    if config.long_rope_factors is not None:
+        metadata |= {f"{SCALING}.type": "longrope", f"{SCALING}.original_context_length": config.original_context}
+    return metadata
+
+
+def rope_tensors(config: ModelConfig) -> dict[str, NDArray[np.float32]]:
+    """Return the divisors of the angles under the names of their tensors, as these are what is left of any scaling."""
+    if config.long_rope_factors is None:
+        factors = {ROPE_FREQS: config.rope_factors}
+    else:
+        factors = {_SHORT_FACTORS: config.rope_factors, _LONG_FACTORS: config.long_rope_factors}
+    return {name: np.array(values, "<f4") for name, values in factors.items() if values is not None}
+
+
 def template_metadata(templates: Mapping[str, str]) -> dict[str, Any]:
     """Return chat templates by name as metadata, of which `load_gguf` makes the same ones again."""
     others = [name for name in templates if name != "default"]
