@@ -169,8 +169,8 @@ def test_bad_messages(messages: list[Any], message: str) -> None:
 def test_tool_calls_need_no_content() -> None:
     messages = [{"role": "assistant", "content": None, "tool_calls": [{"name": "f"}]}]
     assert template("{{ messages[0].tool_calls[0].name }}").render(messages) == "f"
-    with pytest.raises(TemplateError, match="'None' has no attribute 'strip'"):
-        template(LLAMA3).render(messages)
+    header = "<s><|start_header_id|>assistant<|end_header_id|>\n\n"
+    assert template(LLAMA3).render(messages, add_generation_prompt=False) == header + "<|eot_id|>"
 
 
 def eos(name: str, special: tuple[str, ...], key: str = "eos") -> dict[str, Any]:

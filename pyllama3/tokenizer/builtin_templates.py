@@ -6,7 +6,7 @@ LLAMA3 = """\
 {{- bos_token }}
 {%- for message in messages %}
     {{- "<|start_header_id|>" + message["role"] + "<|end_header_id|>\\n\\n" }}
-    {{- message["content"].strip() + "<|eot_id|>" }}
+    {{- (message["content"] or "").strip() + "<|eot_id|>" }}
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- "<|start_header_id|>assistant<|end_header_id|>\\n\\n" }}
@@ -16,7 +16,7 @@ LLAMA3 = """\
 
 CHATML = """\
 {%- for message in messages %}
-    {{- "<|im_start|>" + message["role"] + "\\n" + message["content"] + "<|im_end|>\\n" }}
+    {{- "<|im_start|>" + message["role"] + "\\n" + (message["content"] or "") + "<|im_end|>\\n" }}
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- "<|im_start|>assistant\\n" }}
