@@ -20,8 +20,10 @@ NEEDED = ("torch", "transformers", "llama_models", "sentencepiece")
 FILES = ("smollm2_greedy", "sentencepiece", "chat_renderings")
 """JSON files, each written by a script of its name."""
 PEER = "llama_cpp"
-PEER_FILES = ("llama_cpp_errors", "llama_cpp_greedy", "llama_cpp_mixtures", "llama_cpp_rope")
+PEER_FILES = ("llama_cpp_errors", "llama_cpp_greedy", "llama_cpp_mixtures", "llama_cpp_rope", "variants")
 """Those whose scripts need the peer, too, which takes long to install."""
+DRAWN = 500
+"""Variants of models drawn at random that are compared, see tests/data/make_variants.py."""
 _VERSIONS = ("oracle", "llama_cpp_python")
 """Keys of what made a file."""
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
@@ -47,7 +49,10 @@ def check_all() -> Iterator[str]:
     for name in (*FILES, *(PEER_FILES if has_peer else ())):
         check(DATA / f"{name}.json")
         yield f"{name}.json: the same"
-    if not has_peer:
+    if has_peer:
+        _run("make_variants.py", str(DRAWN))
+        yield f"{DRAWN} directories and {DRAWN} GGUF files drawn at random: the same"
+    else:
         yield f"{', '.join(PEER_FILES)}: not compared, for want of llama-cpp-python"
 
 

@@ -27,11 +27,13 @@ class SentencePieceEncoder:
         self._byte_ids = algorithm.byte_ids
         self._unknown_id = algorithm.unknown_id
         prefixed: list[Before] = ["nothing", "token"] if algorithm.prefix_after_tokens else ["nothing"]
+        self._doubles = algorithm.prefix_before_space
         self._prefixed = prefixed if algorithm.space_prefix else []
 
     def encode(self, text: str, before: Before) -> list[int]:
         """Return the ids of a text that has no added tokens."""
-        pieces = merge(" " + text if before in self._prefixed else text, self._rank)
+        prefix = " " if before in self._prefixed and (self._doubles or not text.startswith(" ")) else ""
+        pieces = merge(prefix + text, self._rank)
         return [id for piece in pieces for id in self._piece_ids(piece)]
 
     def _rank(self, left: str, right: str) -> float | None:

@@ -35,6 +35,8 @@ class SentencePieces:
     """Whether a text gets a space in front, which decoding takes away."""
     prefix_after_tokens: bool = True
     """Whether a text behind an added token gets one, too."""
+    prefix_before_space: bool = True
+    """Whether a text that begins with a space gets one, too."""
     unknown_id: int | None = None
     """Token for a character which is none and whose bytes are none."""
 

@@ -14,7 +14,7 @@ import regex
 from ...errors import TokenizerError
 from .base import BytePairs, LibraryTokenizer, Vocabulary
 from .byte_level import GPT2_PATTERN, spelled_out
-from .huggingface_added import read_added_tokens
+from .huggingface_added import read_added_tokens, template_tokens
 from .pieces import piece_byte, piece_bytes
 from .pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
 from .stops import find_stop_ids
@@ -22,7 +22,6 @@ from .stops import find_stop_ids
 _MOST_TOKENS = 1 << 22
 _CHANGING_OPTIONS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
 """Options of the model which would make other tokens than byte-level BPE, if they are set."""
-_ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
@@ -91,7 +90,7 @@ def read_huggingface_vocabulary(
         stop_ids=frozenset(id for id in found_stops if id is not None and id < vocab_size),
         unused=unused,
         edges={token.content: token.edges for token in tokens.values() if token.edges is not None},
-        template_tokens=_template_tokens(config),
+        template_tokens=template_tokens(config),
     )
 
 
@@ -220,13 +219,6 @@ def _puts_in_front(post_processor: Any, name: str) -> bool:
         return False
     token = single[0].get("SpecialToken") if isinstance(single[0], dict) else None
     return isinstance(token, dict) and token.get("id") == name
-
-
-def _template_tokens(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return what chat templates may use beside the BOS and EOS."""
-    roles = {key: config[key] for key in config if key in _ROLES or key.endswith("_token")}
-    contents = {key: value.get("content") if isinstance(value, dict) else value for key, value in roles.items()}
-    return {key: value for key, value in contents.items() if isinstance(value, str)}
 
 
 def _as_transformers_builds_it(

@@ -72,6 +72,13 @@ def read_added_tokens(
     return tokens
 
 
+def template_tokens(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what chat templates may use beside the BOS and EOS."""
+    roles = {key: config[key] for key in config if key.endswith("_token")}
+    contents = {key: value.get("content") if isinstance(value, dict) else value for key, value in roles.items()}
+    return {key: value for key, value in contents.items() if isinstance(value, str)}
+
+
 def _of_config(config: Mapping[str, Any], added: Mapping[str, Any]) -> Iterator[tuple[Any, int | None]]:
     """Yield names, or objects, of added tokens, and the ids they are said to have."""
     decoder = config.get("added_tokens_decoder") or {}

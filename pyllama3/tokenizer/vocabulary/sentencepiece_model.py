@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import TokenizerError
 from .base import SentencePieces, Vocabulary
-from .huggingface_added import read_added_tokens
+from .huggingface_added import read_added_tokens, template_tokens
 from .pieces import check_scores, piece_byte, piece_bytes
 from .stops import find_stop_ids
 
@@ -23,7 +23,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def read_sentencepiece_model(
-    path: Path, *, config: Mapping[str, Any], added: Mapping[str, Any], vocab_size: int
+    path: Path, *, config: Mapping[str, Any], added: Mapping[str, Any], stop_ids: Any, vocab_size: int
 ) -> Vocabulary:
     """Read a model of type BPE, with the tokens that tokenizer_config.json and added_tokens.json add.
 
@@ -70,6 +70,7 @@ def read_sentencepiece_model(
         _named_id(config.get(key), by_id, trainer.get(field, default))
         for key, field, default in (("bos_token", _BOS_ID, 1), ("eos_token", _EOS_ID, 2))
     )
+    stops = [eos_id, *find_stop_ids(special), *(stop_ids if isinstance(stop_ids, list) else [stop_ids])]
     unused = frozenset(id for id in range(count) if id not in by_id or (id < len(types) and types[id] == _UNUSED))
     return Vocabulary(
         tokens=texts,
@@ -80,13 +81,15 @@ def read_sentencepiece_model(
             byte_ids=byte_ids,
             space_prefix=bool(normalizer.get(_ADD_DUMMY_PREFIX, 1)) and bool(config.get("add_prefix_space", True)),
             prefix_after_tokens=bool(config.get("legacy")),
+            prefix_before_space=False,
             unknown_id=trainer.get(_UNK_ID, 0),
         ),
         bos_id=bos_id,
         eos_id=eos_id,
         add_bos=bos_id is not None and bool(config.get("add_bos_token", True)),
-        stop_ids=frozenset(id for id in (eos_id, *find_stop_ids(special)) if id is not None and id < vocab_size),
+        stop_ids=frozenset(id for id in stops if isinstance(id, int) and id < vocab_size),
         unused=unused,
+        template_tokens=template_tokens(config),
         edges={token.content: token.edges for token in tokens.values() if token.edges is not None},
     )
 

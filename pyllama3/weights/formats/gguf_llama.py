@@ -24,6 +24,7 @@ from .keys import Keys
 ROPE_FREQS = "rope_freqs.weight"
 _LONG_FACTORS, _SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.weight"
 SCALING = "llama.rope.scaling"
+_OLD_FACTOR = "llama.rope.scale_linear"
 TEMPLATE = "tokenizer.chat_template"
 _DEFAULT_ROPE_THETA = 10000.0
 
@@ -138,6 +139,8 @@ def _with_rope_scaling(keys: Keys, config: ModelConfig, tensors: Mapping[str, Te
     A factor without a type is a linear one, and one of 0 is none, as in llama.cpp.
     """
     type_key, factor_key = f"{SCALING}.type", f"{SCALING}.factor"
+    if factor_key not in keys.metadata and _OLD_FACTOR in keys.metadata:
+        factor_key = _OLD_FACTOR
     has_factor = keys.metadata.get(factor_key, 0) != 0
     scaling = keys.metadata.get(type_key, "linear")
     if scaling not in ("none", "linear", "yarn", "longrope", "llama3"):

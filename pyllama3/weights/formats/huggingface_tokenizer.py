@@ -15,6 +15,13 @@ from .json_files import read_json
 from .keys import Keys
 
 _CONFIG = "tokenizer_config.json"
+_CLASS = "LlamaTokenizer"
+"""That of a directory with nothing but tokenizer.model."""
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    _CLASS: {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"},
+    "GPT2Tokenizer": dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"),
+}
+"""What classes of `transformers` take for tokens that tokenizer_config.json does not name."""
 
 
 def load_vocabulary(directory: Path, keys: Keys, vocab_size: int) -> Vocabulary:
@@ -29,13 +36,15 @@ def load_vocabulary(directory: Path, keys: Keys, vocab_size: int) -> Vocabulary:
             config = _read_optional(directory / "special_tokens_map.json") | config
         added = _read_optional(directory / "added_tokens.json")
         contents = _read_contents(directory)
+        named = config.get("tokenizer_class", _CLASS if contents is None else None)
+        config = _DEFAULTS.get(str(named).removesuffix("Fast"), {}) | config
+        eos_ids = keys.metadata.get("eos_token_id")
+        stop_ids = _read_optional(directory / "generation_config.json").get("eos_token_id", eos_ids)
     except WeightsError as error:
         raise TokenizerError(str(error)) from error
     if contents is None:
-        return _read_model(directory / "tokenizer.model", config, added, vocab_size)
+        return _read_model(directory / "tokenizer.model", config, added, stop_ids, vocab_size)
     path, content = contents
-    eos_ids = keys.metadata.get("eos_token_id")
-    generation = _read_optional(directory / "generation_config.json")
     try:
         return read_huggingface_vocabulary(
             content,
@@ -43,7 +52,7 @@ def load_vocabulary(directory: Path, keys: Keys, vocab_size: int) -> Vocabulary:
             added=added,
             bos=config.get("bos_token", keys.metadata.get("bos_token_id")),
             eos=config.get("eos_token", eos_ids[0] if isinstance(eos_ids, list) and eos_ids else eos_ids),
-            stop_ids=generation.get("eos_token_id", eos_ids),
+            stop_ids=stop_ids,
             vocab_size=vocab_size,
         )
     except TokenizerError as error:
@@ -107,12 +116,14 @@ def _read_contents(directory: Path) -> tuple[Path, dict[str, Any]] | None:
     }
 
 
-def _read_model(path: Path, config: Mapping[str, Any], added: Mapping[str, Any], vocab_size: int) -> Vocabulary:
+def _read_model(
+    path: Path, config: Mapping[str, Any], added: Mapping[str, Any], stop_ids: Any, vocab_size: int
+) -> Vocabulary:
     """Read tokenizer.model, which is SentencePiece's or a list of lines as Meta's."""
     if not path.exists():
         raise TokenizerError(f"{path.parent}: no tokenizer.json, tokenizer.model, or vocab.json with merges.txt")
     try:
-        return read_sentencepiece_model(path, config=config, added=added, vocab_size=vocab_size)
+        return read_sentencepiece_model(path, config=config, added=added, stop_ids=stop_ids, vocab_size=vocab_size)
     except TokenizerError as error:
         try:
             return read_tokenizer_model(path)

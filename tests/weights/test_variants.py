@@ -1,0 +1,50 @@
+"""Models in all the forms that public ones come in give what the authorities make of them.
+
+tests/data/make_variants.py is the witness: `transformers` for Hugging Face directories, llama.cpp for GGUF files. A new
+form is a new choice in tests/support/variants.py, after which the witness writes its answers again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from paths import DATA
+from variant_checks import IDS, QUESTIONS, differences, open_variant, recipe_of, reference_logits
+from variants import pairwise
+
+from pyllama3 import Llama
+from pyllama3.backends import default_backend, load_engine
+
+CASES: list[dict[str, Any]] = json.loads((DATA / "variants.json").read_text("utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_variants_give_what_their_authority_gives(tmp_path: Path, number: int) -> None:
+    assert list(differences(CASES[number], tmp_path)) == []
+
+
+def test_every_two_choices_meet() -> None:
+    for form, questions in QUESTIONS.items():
+        stored = [recipe_of(case) for case in CASES if case["form"] == form]
+        assert all(recipe in pairwise(questions) for recipe in stored)
+        for question, choices in questions.items():
+            assert {recipe[question] for recipe in stored} == set(choices)
+
+
+@pytest.mark.parametrize("number", range(0, len(CASES), 8))
+def test_the_engine_computes_what_the_reference_does(tmp_path: Path, number: int) -> None:
+    weights = open_variant(CASES[number], tmp_path)
+    if any(name.endswith(".bias") for name in weights.tensors) and not _has_biases():
+        pytest.skip("the engine has no biases yet")
+    with Llama.load(weights.path, exact=True, context=len(IDS)) as llm:
+        logits = llm.session().feed(IDS, all_logits=True)
+    expected = reference_logits(weights)
+    np.testing.assert_allclose(logits, expected, atol=2e-4 * np.abs(expected).max())
+
+
+def _has_biases() -> bool:
+    return hasattr(load_engine(default_backend()).TensorId, "ATTN_Q_BIAS")
