@@ -25,7 +25,7 @@ from .store.find import find_model
 from .tokenizer.chat_template import DEFAULT, ChatTemplate, encode_chat, find_template
 from .tokenizer.tokenizer import Tokenizer
 from .tokenizer.vocabulary import Vocabulary
-from .weights import Weights, load_weights
+from .weights import Weights, load_weights, with_lora
 
 if TYPE_CHECKING:
     from .store.download import Progress
@@ -67,6 +67,7 @@ class Llama:
         precision: Precision = "default",
         cache_type: CacheType | None = None,
         chat_template: str | None = None,
+        lora: Sequence[tuple[str | Path, float]] = (),
         progress: Progress | None = None,
     ) -> Llama:
         """Load a model.
@@ -80,6 +81,7 @@ class Llama:
                 hardly be told from float32, "exact" is float32, "fast" takes 8-bit integers, which changes answers.
             cache_type: what keys and values are stored as, "f32", "f16" or "int8"; by default "f16", or "f32" if exact.
             chat_template: a Jinja template to use instead of the model's own.
+            lora: LoRA adapters (GGUF files or PEFT directories) to merge into the weights, each with its scale.
             progress: receives the bytes done and in all while a model is downloaded.
 
         Raises:
@@ -88,6 +90,8 @@ class Llama:
         chosen = choose_threads(threads)
         engine = load_engine(backend)
         weights = load_weights(find_model(str(model), progress=progress))
+        for adapter, scale in lora:
+            weights = with_lora(weights, Path(adapter), scale)
         most = weights.config.context
         if context is not None and not 1 <= context <= most:
             raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")

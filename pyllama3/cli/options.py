@@ -69,6 +69,20 @@ precision_options = _apply(
 )
 """`precision`, see `Llama.load`."""
 
+def _read_adapters(
+    _context: click.Context, _parameter: click.Parameter, adapters: tuple[str, ...]
+) -> list[tuple[str, float]]:
+    """Parse FILE[:SCALE]; a file whose name looks so is taken as it is."""
+    result = []
+    for text in adapters:
+        path, _, scale = text.rpartition(":")
+        try:
+            result.append((text, 1.0) if not path or Path(text).exists() else (path, float(scale)))
+        except ValueError:
+            result.append((text, 1.0))
+    return result
+
+
 engine_options = _apply(
     click.option("--backend", metavar="NAME", help="c, wasm or python; by default the fastest there is."),
     click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core."),
@@ -79,13 +93,21 @@ engine_options = _apply(
         type=click.Choice(["f32", "f16", "int8"]),
         help="What keys and values are stored as: the smaller, the less memory; by default f16, with --exact f32.",
     ),
+    click.option(
+        "--lora",
+        multiple=True,
+        callback=_read_adapters,
+        metavar="FILE[:SCALE]",
+        help="Merge a LoRA adapter into the weights: a GGUF file or a PEFT directory. Can be repeated.",
+    ),
 )
 """How a model is loaded, see `pop_engine_options`."""
 
 
 def pop_engine_options(options: dict[str, Any]) -> dict[str, Any]:
     """Take what `engine_options` has added out of the options of a command, to be passed to `Llama.load`."""
-    return {name: options.pop(name) for name in ("backend", "threads", "precision", "context", "cache_type")}
+    names = ("backend", "threads", "precision", "context", "cache_type", "lora")
+    return {name: options.pop(name) for name in names}
 
 
 chat_template_option = click.option(

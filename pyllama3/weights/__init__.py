@@ -12,7 +12,7 @@ from .mapping import map_file
 from .tensor import Tensor, Weights
 from .types import TensorType
 
-__all__ = ["Tensor", "TensorType", "Weights", "format_name", "load_weights"]
+__all__ = ["Tensor", "TensorType", "Weights", "format_name", "load_weights", "with_lora"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ _LLAMA2C = _Format("llama2.c", "llama2c", "load_llama2c")
 
 _DIRECTORIES = {"config.json": _HUGGINGFACE, "params.json": _META}
 """A directory's format is told by a file in it."""
+_ZIP = b"PK"
+"""A .bin that begins so is one of torch.save, as Hugging Face's pytorch_model.bin."""
+_ADAPTER = "adapter_config.json"
 _SUFFIXES = {".safetensors": _HUGGINGFACE, ".pth": _META, ".bin": _LLAMA2C}
 """That of a file by the end of its name, unless it begins as a GGUF file does, whatever its name."""
 
@@ -64,8 +67,24 @@ def load_weights(path: Path | str) -> Weights:
         raise WeightsError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
+def with_lora(weights: Weights, path: Path, scale: float = 1.0) -> Weights:
+    """Return weights with a LoRA adapter merged into them.
+
+    Raises:
+        WeightsError: see `lora.with_lora`.
+    """
+    from .lora import with_lora
+
+    try:
+        return with_lora(weights, path, scale)
+    except OSError as error:
+        raise WeightsError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
 def _find_format(path: Path) -> _Format:
     if path.is_dir():
+        if (path / _ADAPTER).exists() and not (path / "config.json").exists():
+            raise WeightsError(f"{path}: a LoRA adapter; load the model that it was made for, with --lora {path}")
         for name, format in _DIRECTORIES.items():
             if (path / name).exists():
                 return format
@@ -73,6 +92,8 @@ def _find_format(path: Path) -> _Format:
     start = map_file(path)[: len(GGUF_MAGIC)]
     if start == GGUF_MAGIC:
         return _GGUF
+    if path.suffix == ".bin" and start.startswith(_ZIP):
+        return _HUGGINGFACE
     if path.suffix in _SUFFIXES:
         return _SUFFIXES[path.suffix]
     raise WeightsError(f"{path}: starts with {start!r}; expected {GGUF_MAGIC!r} or a name with {', '.join(_SUFFIXES)}")
