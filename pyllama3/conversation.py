@@ -132,6 +132,8 @@ def read_messages(path: Path) -> list[Message]:
     """
     try:
         content = json.loads(path.read_bytes())
+    except RecursionError:
+        raise OptionError(f"{path}: too deeply nested") from None
     except (OSError, ValueError) as error:
         raise OptionError(f"{path}: {getattr(error, 'strerror', None) or f'not JSON: {error}'}") from error
     messages = content.get("messages") if isinstance(content, dict) else content

@@ -70,8 +70,10 @@ def command(
 
 def _messages() -> Any:
     """Yield the messages on standard input."""
+    from .prompt import decode
+
     text = ""
-    for line in sys.stdin:
+    for line in map(decode, sys.stdin.buffer):
         text += line.removesuffix("\n")
         if text.endswith("\\"):
             text = text[:-1] + "\n"

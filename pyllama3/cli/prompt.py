@@ -17,7 +17,7 @@ def read_prompt(prompt: str | None) -> str:
     Raises:
         UsageError: there is neither.
     """
-    piped = "" if sys.stdin is None or sys.stdin.isatty() else _decode(sys.stdin.buffer.read())
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else decode(sys.stdin.buffer.read())
     parts = [part for part in (prompt, piped) if part]
     if not parts:
         raise click.UsageError("No prompt: give it as an argument, with -p or on standard input.")
@@ -41,7 +41,12 @@ def encode_question(llm: Llama, text: str, *, system: str | None, raw: bool, spe
     return llm.encode_chat([*messages, {"role": "user", "content": text}])
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """Return the text that was read from standard input.
+
+    Raises:
+        ClickException: it is not UTF-8.
+    """
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

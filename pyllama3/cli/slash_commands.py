@@ -155,4 +155,7 @@ SETTINGS = tuple(_SETTINGS)
 def _path(argument: str) -> Path:
     if not argument:
         raise OptionError("a file is missing, as in /save talk.json")
-    return Path(argument).expanduser()
+    try:
+        return Path(argument).expanduser()
+    except RuntimeError:
+        raise OptionError(f"{argument}: whose home directory this is is not known") from None

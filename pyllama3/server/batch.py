@@ -207,6 +207,8 @@ class _Run:
 def _read_line(line: bytes) -> dict[str, Any]:
     try:
         content = json.loads(line)
+    except RecursionError:
+        raise BatchError("the line is too deeply nested") from None
     except ValueError as error:
         raise BatchError(f"the line is not JSON: {error}") from None
     if not isinstance(content, dict):

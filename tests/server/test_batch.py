@@ -23,8 +23,9 @@ from tiny_models import random_tensors, tiny_config, write_gguf, write_tiny
 
 from pyllama3 import Llama
 from pyllama3.backends import Engine
-from pyllama3.errors import BatchError
+from pyllama3.errors import BatchError, OptionError
 from pyllama3.server.batch import BatchCounts, run_batch
+from pyllama3.server.protocol import read_request
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
@@ -247,3 +248,50 @@ def test_files_that_are_refused(path: Path, tmp_path: Path) -> None:
         run_batch(llm, source, source)
     with pytest.raises(BatchError, match="No such file or directory"):
         run_batch(llm, source, tmp_path / "no" / "out.jsonl")
+
+
+def test_half_a_surrogate_pair_is_of_that_line_only(path: Path, tmp_path: Path) -> None:
+    """Every line has an answer, also when the batch is run again, and the file is UTF-8 and strict JSON."""
+    lines = [
+        json.dumps(completion(1)),
+        json.dumps(completion(2) | {"custom_id": "cut \ud83d off"}),
+        json.dumps(completion(3, model="m \udc00", prompt="x \ud800")),
+        "[" * 100_000,
+    ]
+    source, target = write_lines(tmp_path / "in.jsonl", lines), tmp_path / "out.jsonl"
+    llm = Llama.load(path, exact=True)
+    assert run_batch(llm, source, target) == BatchCounts(total=4, answered=3, failed=1)
+    assert run_batch(llm, source, target) == BatchCounts(total=4, skipped=4)
+    answers = {answer["custom_id"]: answer["response"] for answer in read_lines(target)}
+    assert answers["cut \ud83d off"]["status_code"] == 200
+    assert answers["request 3"]["body"]["model"] == "m \udc00"
+
+
+def test_logprobs_of_tokens_whose_texts_are_the_same(path: Path, tmp_path: Path) -> None:
+    """Bytes of incomplete characters have names of their own, so that none takes the place of another."""
+    source = write_lines(tmp_path / "in.jsonl", [completion(1, logprobs=288, max_tokens=2, temperature=0)])
+    llm = Llama.load(path, exact=True)
+    run_batch(llm, source, tmp_path / "out.jsonl")
+    ((answer,),) = [read_lines(tmp_path / "out.jsonl")]
+    logprobs = answer["response"]["body"]["choices"][0]["logprobs"]
+    assert [len(top) for top in logprobs["top_logprobs"]] == [288] * len(logprobs["tokens"])
+    assert "bytes:\\xf0" in logprobs["top_logprobs"][0]
+
+
+def test_special_tokens_and_parts_in_requests(path: Path) -> None:
+    llm = Llama.load(path, exact=True)
+
+    def prompt(url: str, **body: Any) -> Sequence[int]:
+        return read_request(llm, url, body, {}).prompt
+
+    assert prompt(COMPLETIONS, prompt="a<|eot_id|>") == [
+        *llm.encode_prompt("a"),
+        llm.tokenizer.encode("<|eot_id|>", special=True)[0],
+    ]
+    parts = [{"type": "text", "text": "Hi"}, {"type": "text", "text": "there"}]
+    joined = [{"role": "user", "content": "Hi\nthere"}]
+    assert prompt(CHAT, messages=[{"role": "user", "content": parts}]) == llm.encode_chat(joined)
+    for name in ("max_tokens", "max_completion_tokens"):
+        request = read_request(llm, CHAT, {"messages": joined, name: 0}, {})
+        with pytest.raises(OptionError, match="max_tokens is 0; allowed: 1 or more"):
+            llm.generation(request.prompt, **request.options)

@@ -507,3 +507,14 @@ def test_hub_reference_of_another_form_is_refused(ref: str) -> None:
 def test_smollm2_is_the_file_we_know(smollm2_path: Path) -> None:
     with smollm2_path.open("rb") as file:
         assert download_module.digest(file) == store.ALIASES["smollm2"].sha256
+
+
+def test_a_user_without_a_home_is_told_of_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("PYLLAMA3_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", fail)
+    with pytest.raises(StoreError, match=r"no home directory; \$PYLLAMA3_CACHE names a directory"):
+        cache_dir()
