@@ -69,6 +69,7 @@ precision_options = _apply(
 )
 """`precision`, see `Llama.load`."""
 
+
 def _read_adapters(
     _context: click.Context, _parameter: click.Parameter, adapters: tuple[str, ...]
 ) -> list[tuple[str, float]]:
