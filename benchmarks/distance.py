@@ -1,7 +1,7 @@
-"""Measure how far fast mode and llama.cpp are from float32: logits after every token of a text, on the same model.
+"""Measure how far each precision and llama.cpp are from float32: logits after each token of a text, on one model.
 
-Float32 is exact mode, which the tests hold against the numpy reference and Hugging Face transformers. Logits are
-compared after batches (as a prompt is read) and after single tokens (as text is generated).
+Float32 is the precision "exact", which the tests hold against the numpy reference and transformers. Logits are compared
+after batches (as a prompt is read) and after single tokens (as text is generated).
 
     python benchmarks/distance.py --peer-python /path/to/a/python/that/has/llama-cpp-python
 """
@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 from versus_llama_cpp import WORKERS, find_peer_python  # noqa: E402
 
 from pyllama3 import Llama  # noqa: E402
+from pyllama3.config import Precision  # noqa: E402
 from pyllama3.store.find import find_model  # noqa: E402
 
 Logits = NDArray[np.float32]
@@ -38,9 +39,9 @@ def peer_logits(python: str, model: Path, ids: list[int], step: int) -> Logits:
         return np.load(output)  # type: ignore[no-any-return]
 
 
-def our_logits(model: Path, ids: list[int], step: int, *, exact: bool) -> Logits:
+def our_logits(model: Path, ids: list[int], step: int, precision: Precision) -> Logits:
     """Return our logits likewise."""
-    with Llama.load(model, backend="c", exact=exact) as llm, llm.session() as session:
+    with Llama.load(model, backend="c", precision=precision) as llm, llm.session() as session:
         return np.concatenate([session.feed(ids[at : at + step], all_logits=True) for at in range(0, len(ids), step)])
 
 
@@ -64,7 +65,7 @@ def distances(logits: Logits, truth: Logits) -> tuple[float, float, float]:
 
 @click.command(help=__doc__)
 @click.option("-m", "--model", default="smollm2", show_default=True)
-@click.option("-f", "--file", type=click.Path(exists=True, dir_okay=False), default=str(ROOT / "docs/architecture.md"))
+@click.option("-f", "--file", type=click.Path(exists=True, dir_okay=False), default=str(ROOT / "tests/data/prose.txt"))
 @click.option("-n", "--tokens", default=400, show_default=True, help="Tokens of the text.")
 @click.option("--peer-python", help="A Python that has llama-cpp-python; by default this one.")
 def main(model: str, file: str, tokens: int, peer_python: str | None) -> None:
@@ -73,16 +74,17 @@ def main(model: str, file: str, tokens: int, peer_python: str | None) -> None:
     path = find_model(model)
     with Llama.load(path, backend="c") as llm:
         ids = llm.tokenizer.encode(Path(file).read_text(encoding="utf-8"))[:tokens]
-    truth = our_logits(path, ids, len(ids), exact=True)
+    truth = our_logits(path, ids, len(ids), "exact")
     click.echo(f"{path.name}, {len(ids)} tokens of {Path(file).name}; truth: float32\n")
     click.echo("| logits | top-10 rms error | KL divergence | same best token |\n|---|---|---|---|")
     for name, step in (("a batch", len(ids)), ("single tokens", 1)):
         for who, logits in (
-            ("pyllama3, fast mode", our_logits(path, ids, step, exact=False)),
+            ("pyllama3", our_logits(path, ids, step, "default")),
+            ("pyllama3 --fast", our_logits(path, ids, step, "fast")),
             ("llama.cpp", peer_logits(python, path, ids, step)),
         ):
             rms, divergence, same = distances(logits, truth)
-            click.echo(f"| {who}, {name} | {rms:.4f} | {divergence:.5f} | {same:.1%} |")
+            click.echo(f"| {who}, {name} | {rms:.4f} | {divergence:.1e} | {same:.1%} |")
 
 
 if __name__ == "__main__":

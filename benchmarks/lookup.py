@@ -1,6 +1,6 @@
 """Measure prompt-lookup decoding on a text-editing prompt: the tokens are the same, and how much sooner they come.
 
-python benchmarks/lookup.py [-m MODEL] [-n TOKENS] [--exact]
+python benchmarks/lookup.py [-m MODEL] [-n TOKENS] [--precision NAME]
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import statistics
 
 from pyllama3 import Llama
+from pyllama3.config import PRECISIONS
 
 CODE = """\
 class Rectangle:
@@ -41,9 +42,9 @@ def main() -> None:
     parser.add_argument("-m", "--model", default="smollm2")
     parser.add_argument("-n", "--tokens", type=int, default=160)
     parser.add_argument("-r", "--rounds", type=int, default=3)
-    parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--precision", choices=PRECISIONS, default="default")
     arguments = parser.parse_args()
-    with Llama.load(arguments.model, exact=arguments.exact) as llm:
+    with Llama.load(arguments.model, precision=arguments.precision) as llm:
         ids = llm.encode_chat([{"role": "user", "content": PROMPT}])
         guesses = (0, 2, 4, 8, 16)
         speeds: dict[int, list[float]] = {count: [] for count in guesses}

@@ -31,6 +31,7 @@ from models import DEFAULTS, find_file  # noqa: E402
 
 from pyllama3.analysis.bench.machine import describe_machine  # noqa: E402
 from pyllama3.analysis.bench.measure import SpeedTest  # noqa: E402
+from pyllama3.config import PRECISIONS, Precision  # noqa: E402
 from pyllama3.cpu import physical_cores  # noqa: E402
 from pyllama3.errors import PyLlama3Error  # noqa: E402
 
@@ -113,13 +114,19 @@ def measure(side: Side, mode: str, threads: int, test: SpeedTest) -> float:
 
 
 def compare(
-    ours: Side, theirs: Side, model: str, tests: Sequence[SpeedTest], threads: Sequence[int], rounds: int
+    ours: Side,
+    theirs: Side,
+    model: str,
+    tests: Sequence[SpeedTest],
+    threads: Sequence[int],
+    rounds: int,
+    precision: Precision,
 ) -> Iterator[Comparison]:
     """Run all tests on one model, in all modes of both sides; which of them begins changes from round to round."""
     file = str(find_file(model).resolve())
     context = max(test.depth + test.tokens for test in tests)
-    for side in (ours, theirs):
-        side.ask("load", path=file, context=context, threads=max(threads))
+    ours.ask("load", path=file, context=context, threads=max(threads), precision=precision)
+    theirs.ask("load", path=file, context=context, threads=max(threads))
     for count in threads:
         for test in tests:
             comparison = Comparison(model, count, test)
@@ -193,6 +200,7 @@ def find_peer_python(chosen: str | None) -> str:
 @click.option("-n", "--generate", default=64, show_default=True, help="Tokens to generate.")
 @click.option("--depth", default=4096, show_default=True, help="Generate behind so many tokens, too; 0 for not.")
 @click.option("-r", "--rounds", default=7, show_default=True, help="Runs of each test on both sides.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default="default", show_default=True, help="Of ours.")
 @click.option("--quick", is_flag=True, help="A small check that all works: short tests of the first model.")
 @click.option("-o", "--output", type=click.Choice(["md", "json"]), default="md", show_default=True)
 def main(
@@ -203,6 +211,7 @@ def main(
     generate: int,
     depth: int,
     rounds: int,
+    precision: Precision,
     quick: bool,
     output: str,
 ) -> None:
@@ -220,10 +229,11 @@ def main(
             **describe_machine(),
             "ours": ours.ask("describe"),
             "theirs": theirs.ask("describe"),
+            "precision": precision,
         }
         for model in models:
             counts = threads or tuple(sorted({1, physical_cores()}))
-            for comparison in compare(ours, theirs, model, tests, counts, rounds):
+            for comparison in compare(ours, theirs, model, tests, counts, rounds, precision):
                 comparisons.append(comparison)
                 click.echo(markdown([comparison]).splitlines()[-1], err=True)
     except PyLlama3Error as error:

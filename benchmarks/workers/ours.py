@@ -9,6 +9,7 @@ from protocol import serve
 
 from pyllama3 import __version__
 from pyllama3.backends import load_engine
+from pyllama3.config import Precision
 from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.weights import load_weights
@@ -25,10 +26,10 @@ class Worker:
         """Return the ways to compute that are to be compared: the usual one."""
         return ["default"]
 
-    def load(self, path: str, context: int, threads: int) -> None:
+    def load(self, path: str, context: int, threads: int, precision: Precision) -> None:
         """Load a model, instead of the one before."""
         self._sessions: dict[int, Session] = {}
-        self._model = EngineModel(load_engine("c"), load_weights(path), threads=threads)
+        self._model = EngineModel(load_engine("c"), load_weights(path), threads=threads, precision=precision)
         self._context = context
 
     def fill(self, mode: str, tokens: int, threads: int) -> None:

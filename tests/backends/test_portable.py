@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from engines import assert_forward, load_tiny, nmse
+from engines import load_tiny, nmse
 from tiny_models import random_tensors, tiny_config
 
 from pyllama3 import cpu
@@ -25,8 +25,6 @@ from pyllama3.weights import TensorType
 BASELINE = "llama3"
 V3, V4, DOTPROD = "x86-64-v3", "x86-64-v4-vnni", "aarch64-dotprod"
 IDS = [1, 200, 3, 77, 5, 6]
-FAST_NMSE = 1e-3
-"""Squared error of 8-bit activations relative to the square of the logits; a wrong instruction gives about 1."""
 
 # what /proc/cpuinfo and sysctl say
 ZEN3 = (

@@ -259,7 +259,7 @@ def test_half_a_surrogate_pair_is_of_that_line_only(path: Path, tmp_path: Path) 
         "[" * 100_000,
     ]
     source, target = write_lines(tmp_path / "in.jsonl", lines), tmp_path / "out.jsonl"
-    llm = Llama.load(path, exact=True)
+    llm = Llama.load(path, precision="exact")
     assert run_batch(llm, source, target) == BatchCounts(total=4, answered=3, failed=1)
     assert run_batch(llm, source, target) == BatchCounts(total=4, skipped=4)
     answers = {answer["custom_id"]: answer["response"] for answer in read_lines(target)}
@@ -270,7 +270,7 @@ def test_half_a_surrogate_pair_is_of_that_line_only(path: Path, tmp_path: Path) 
 def test_logprobs_of_tokens_whose_texts_are_the_same(path: Path, tmp_path: Path) -> None:
     """Bytes of incomplete characters have names of their own, so that none takes the place of another."""
     source = write_lines(tmp_path / "in.jsonl", [completion(1, logprobs=288, max_tokens=2, temperature=0)])
-    llm = Llama.load(path, exact=True)
+    llm = Llama.load(path, precision="exact")
     run_batch(llm, source, tmp_path / "out.jsonl")
     ((answer,),) = [read_lines(tmp_path / "out.jsonl")]
     logprobs = answer["response"]["body"]["choices"][0]["logprobs"]
@@ -279,7 +279,7 @@ def test_logprobs_of_tokens_whose_texts_are_the_same(path: Path, tmp_path: Path)
 
 
 def test_special_tokens_and_parts_in_requests(path: Path) -> None:
-    llm = Llama.load(path, exact=True)
+    llm = Llama.load(path, precision="exact")
 
     def prompt(url: str, **body: Any) -> Sequence[int]:
         return read_request(llm, url, body, {}).prompt

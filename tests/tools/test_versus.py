@@ -72,14 +72,14 @@ def test_both_sides_are_measured_in_turn(
 
     monkeypatch.setattr(versus.Side, "ask", recorded)
     tests = [SpeedTest(prompt=5), SpeedTest(generated=3, depth=7)]
-    comparisons = list(versus.compare(*sides, str(path), tests, [1, 2], rounds=3))
+    comparisons = list(versus.compare(*sides, str(path), tests, [1, 2], rounds=3, precision="fast"))
     assert [(c.threads, c.test) for c in comparisons] == [(t, test) for t in (1, 2) for test in tests]
     for comparison in comparisons:
         assert all(
             len(side["default"]) == 3 and min(side["default"]) > 0 for side in (comparison.ours, comparison.theirs)
         )
     load = {"path": str(path), "context": 10, "threads": 2}
-    assert asked[:2] == [(0, "load", load), (1, "load", load)]
+    assert asked[:2] == [(0, "load", {**load, "precision": "fast"}), (1, "load", load)]
     asked = [call for call in asked if call[1] != "modes"]
     reads = [(side, arguments["threads"]) for side, method, arguments in asked if method == "read"]
     assert reads == [(side, threads) for threads in (1, 2) for side in (0, 1, 0, 1, 1, 0, 0, 1)]

@@ -88,9 +88,15 @@ def test_an_adapter_for_a_gguf_model(tmp_path: Path) -> None:
     expected = base.tensors["blk.0.attn_k.weight"].dequantize() + change
     np.testing.assert_allclose(merged.dequantize(), expected, rtol=1e-5, atol=1e-5)
     assert merged.type == TensorType.F32
-    with Llama.load(model, exact=True) as plain, Llama.load(model, exact=True, lora=[(peft, 1.0)]) as tuned:
+    with (
+        Llama.load(model, precision="exact") as plain,
+        Llama.load(model, precision="exact", lora=[(peft, 1.0)]) as tuned,
+    ):
         assert not np.allclose(plain.session().feed([1, 2]), tuned.session().feed([1, 2]))
-    with Llama.load(model, exact=True) as plain, Llama.load(model, exact=True, lora=[(peft, 0.0)]) as tuned:
+    with (
+        Llama.load(model, precision="exact") as plain,
+        Llama.load(model, precision="exact", lora=[(peft, 0.0)]) as tuned,
+    ):
         np.testing.assert_array_equal(plain.session().feed([1, 2]), tuned.session().feed([1, 2]))
 
 

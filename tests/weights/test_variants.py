@@ -40,7 +40,7 @@ def test_the_engine_computes_what_the_reference_does(tmp_path: Path, number: int
     weights = open_variant(CASES[number], tmp_path)
     if any(name.endswith(".bias") for name in weights.tensors) and not _has_biases():
         pytest.skip("the engine has no biases yet")
-    with Llama.load(weights.path, exact=True, context=len(IDS)) as llm:
+    with Llama.load(weights.path, precision="exact", context=len(IDS)) as llm:
         logits = llm.session().feed(IDS, all_logits=True)
     expected = reference_logits(weights)
     np.testing.assert_allclose(logits, expected, atol=2e-4 * np.abs(expected).max())
