@@ -143,12 +143,26 @@ def test_all_compute_the_same(
     assert find_variant(portable) == variant
     engine = load_engine("c", portable)
     config = tiny_config()
-    for exact in (True, False):
-        path = tmp_path / f"{exact}.gguf"
-        model, reference = load_tiny(engine, path, config, random_tensors(config, 1), type, exact=exact)
+    for precision in PRECISIONS:
+        path = tmp_path / f"{precision}.gguf"
+        model, reference = load_tiny(
+            engine, path, config, random_tensors(config, 1), type, precision=precision, cache_type="f32"
+        )
         logits = Session(model, context=16).feed(IDS, all_logits=True)
-        expected = reference.forward(IDS, reference.cache())
-        if exact:
-            assert_forward(logits, expected)
-        else:
-            assert nmse(logits, expected) < FAST_NMSE
+        assert nmse(logits, reference.forward(IDS, reference.cache())) < QUANTIZED_NMSE[model.activation_bits]
+
+
+@pytest.mark.parametrize("type", [TensorType.Q4_0, TensorType.Q6_K, TensorType.F16])
+def test_processors_with_one_instruction_for_products_and_sums_get_the_same_bits(
+    portable: Path, tmp_path: Path, type: TensorType
+) -> None:
+    runnable = [f"llama3-{level}" for level in processor_levels() if (portable / f"llama3-{level}.h").exists()]
+    if len(runnable) < 2:
+        pytest.skip("needs a processor with AVX-512 VNNI")
+    config = tiny_config(dim=256, hidden_dim=256)
+    logits = []
+    for variant in runnable:
+        engine, tensors = load_c(portable, variant), random_tensors(config, 1)
+        model, _ = load_tiny(engine, tmp_path / "m.gguf", config, tensors, type, precision="default", cache_type="f16")
+        logits.append(Session(model, context=16).feed(IDS, all_logits=True))
+    np.testing.assert_array_equal(*logits)

@@ -98,7 +98,7 @@ def test_who_is_not_asked_is_stopped(sides: tuple[Any, Any]) -> None:
 
 def test_a_failing_worker_is_reported(sides: tuple[Any, Any]) -> None:
     with pytest.raises(click.ClickException, match=r"ours\.py has failed"):
-        sides[0].ask("load", path="/nonexistent.gguf", context=1, threads=1)
+        sides[0].ask("load", path="/nonexistent.gguf", context=1, threads=1, precision="fast")
 
 
 def test_ratios_are_of_the_best_medians(versus: ModuleType) -> None:
