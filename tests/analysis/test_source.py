@@ -101,7 +101,7 @@ def command(*arguments: str, columns: int = 80) -> str:
 
 def test_the_command_puts_languages_beside_or_below_each_other() -> None:
     built_engine("c")
-    wide, narrow = command("Softmax", columns=200), command("Softmax")
+    wide, narrow = command("Kernels.Softmax", columns=200), command("Kernels.Softmax")
     assert re.search(r"^Fusion +\| Python +\| C$", wide, flags=re.MULTILINE)
     assert max(map(len, wide.splitlines())) <= 200
     assert [line for line in narrow.splitlines() if line.startswith("---")] == ["--- Fusion", "--- Python", "--- C"]

@@ -398,7 +398,7 @@ def test_the_engine_keeps_no_more_for_more_calls() -> None:
     kept = []
     for position in range(16):
         cache.store(0, 0, position, row, row, 0)
-        positions = np.full(1, position, np.int32)
-        cache.attend(row, row, positions, 0, 1, 0, 0, position % config.kv_heads, scratch, 0)
+        cache.set_work(row, row, np.full(1, position, np.int32), scratch)
+        cache.attend(0, 1, 0, 0, position % config.kv_heads, 0)
         kept.append(sum(map(len, state._kept.values())))
     assert len(set(kept)) == 1

@@ -28,7 +28,8 @@ from tiny_models import write_tiny
 
 from pyllama3.backends import BACKENDS, is_available
 from pyllama3.cli import main
-from pyllama3.runtime.model import CACHE_TYPES
+from pyllama3.config import CACHE_TYPES
+from pyllama3.cpu import physical_cores
 
 PYLLAMA3 = [sys.executable, "-m", "pyllama3"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -117,7 +118,7 @@ def test_the_cache_has_the_type_that_is_asked_for(chat_model: Path, tmp_path: Pa
     others = [other for other in CACHE_TYPES if other != cache_type]
     for other in others:
         error = call("run", *options, "--cache-type", other, "hello").error()
-        assert error.endswith(f"another precision: {cache_type}, this one is {other}")
+        assert re.search(f"another precision: {cache_type} cache, .*, this one is {other} cache, ", error)
 
 
 PROMPTS = pytest.mark.parametrize(
@@ -361,6 +362,7 @@ def test_info_tells_what_was_built() -> None:
     assert lines["Fusion compiler"] == f"{information['compiler']} {information['compiler_version']}"
     assert lines["engine"] == information["engine"]
     assert information["cc_version"] == lines["C compiler"]
+    assert lines["threads"] == f"{physical_cores()} (one per core)"
 
 
 def test_without_a_build_commands_tell_how_to_get_one(

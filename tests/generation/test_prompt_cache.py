@@ -20,9 +20,10 @@ from tiny_models import write_tiny
 from pyllama3 import Llama
 from pyllama3.backends import Engine
 from pyllama3.cli import cli
+from pyllama3.config import CACHE_TYPES
 from pyllama3.errors import OptionError, PromptCacheError
 from pyllama3.generation.prompt_cache import MAGIC, load_prompt, save_prompt
-from pyllama3.runtime.model import CACHE_TYPES, EngineModel
+from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.weights import load_weights
 
