@@ -12,12 +12,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
-from engines import load_tiny, nmse
+from engines import QUANTIZED_NMSE, load_tiny, nmse
 from tiny_models import random_tensors, tiny_config
 
 from pyllama3 import cpu
 from pyllama3.backends import build_folder, find_variant, library_name, load_engine
+from pyllama3.backends.c import load as load_c
+from pyllama3.config import PRECISIONS
 from pyllama3.cpu import LEVELS, levels_of, processor_levels
 from pyllama3.runtime.session import Session
 from pyllama3.weights import TensorType
