@@ -162,7 +162,7 @@ def test_processors_with_one_instruction_for_products_and_sums_get_the_same_bits
     runnable = [f"llama3-{level}" for level in processor_levels() if (portable / f"llama3-{level}.h").exists()]
     if len(runnable) < 2:
         pytest.skip("needs a processor with AVX-512 VNNI")
-    config = tiny_config(dim=256, hidden_dim=256)
+    config = tiny_config(dim=256, hidden_dim=256, head_dim=64)
     logits = []
     for variant in runnable:
         engine, tensors = load_c(portable, variant), random_tensors(config, 1)
