@@ -31,7 +31,8 @@ from tokenizers import Regex, models, pre_tokenizers
 from pyllama3.errors import TokenizerError
 from pyllama3.tokenizer import byte_pairs
 from pyllama3.tokenizer.tokenizer import StreamDecoder, Tokenizer
-from pyllama3.tokenizer.vocabulary import read_gguf_vocabulary
+from pyllama3.tokenizer.vocabulary import BytePairs, read_gguf_vocabulary
+from pyllama3.tokenizer.vocabulary.byte_level import merges_by_id
 from pyllama3.tokenizer.vocabulary.meta import read_tokenizer_model
 from pyllama3.weights.formats.gguf import read_gguf
 
@@ -422,3 +423,25 @@ def test_llama3_equals_hugging_face(llama3_tokenizer_model: Path, meta_llama3: T
 def test_the_alphabet_is_complete(llama3: Tokenizer) -> None:
     assert len(set(BYTE_TO_CHARACTER.values())) == 256
     assert sorted(llama3.token_bytes(id) for id in range(256)) == BYTES
+
+
+def test_which_vocabularies_are_merged_by_id(llama3_tokenizer_model: Path, smollm2_path: Path) -> None:
+    """Those of Llama 3 and SmolLM, and none to which anything was added; the others follow their lists."""
+    ours = read_tokenizer_model(llama3_tokenizer_model)
+    merges = list(merges_by_id(ours.tokens, frozenset(ours.special.values())))
+    assert byte_pairs.are_merged_by_id(ours, merges)
+    assert not byte_pairs.are_merged_by_id(ours, merges[:-1])
+    smollm = read_gguf_vocabulary(read_gguf(smollm2_path).metadata)
+    assert isinstance(smollm.algorithm, BytePairs)
+    assert smollm.algorithm.merges is not None
+    assert byte_pairs.are_merged_by_id(smollm, smollm.algorithm.merges)
+    assert not byte_pairs.are_merged_by_id(smollm, [*smollm.algorithm.merges, "a b"])
+
+
+def test_extended_vocabularies_are_merged_by_their_list() -> None:
+    names = [*vocabulary()["tokenizer.ggml.tokens"], "nk", "in", "ink"]
+    types = [*vocabulary()["tokenizer.ggml.token_type"], NORMAL, NORMAL, NORMAL]
+    merges = [*vocabulary()["tokenizer.ggml.merges"], "n k", "i n", "in k"]
+    tokenizer = Tokenizer.from_gguf(changed({"tokens": names, "token_type": types, "merges": merges}))
+    pieces = {text: [tokenizer.token_name(id) for id in tokenizer.encode(text)] for text in ("ink", "think", "in")}
+    assert pieces == {"ink": ["ink"], "think": ["t", "h", "i", "nk"], "in": ["in"]}

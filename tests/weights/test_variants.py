@@ -18,6 +18,10 @@ from variants import pairwise
 
 from pyllama3 import Llama
 from pyllama3.backends import default_backend, load_engine
+from pyllama3.errors import TokenizerError
+from pyllama3.weights import load_weights
+from pyllama3.weights.convert.convert import convert
+from pyllama3.weights.convert.mixtures import MIXTURES
 
 CASES: list[dict[str, Any]] = json.loads((DATA / "variants.json").read_text("utf-8"))["cases"]
 
@@ -44,6 +48,23 @@ def test_the_engine_computes_what_the_reference_does(tmp_path: Path, number: int
         logits = llm.session().feed(IDS, all_logits=True)
     expected = reference_logits(weights)
     np.testing.assert_allclose(logits, expected, atol=2e-4 * np.abs(expected).max())
+
+
+BIASED = [n for n, case in enumerate(CASES) if case["form"] == "huggingface" and recipe_of(case)["bias"] == "both"]
+"""Every one of these has another RoPE, or other added tokens."""
+
+
+@pytest.mark.parametrize("number", BIASED[::3])
+def test_a_converted_variant_gives_the_same(tmp_path: Path, number: int) -> None:
+    weights = open_variant(CASES[number], tmp_path)
+    try:
+        convert(weights, tmp_path / "c.gguf", MIXTURES["F32"])
+    except TokenizerError as error:
+        pytest.skip(f"GGUF has no name for the tokenizer: {error}")
+    converted = load_weights(tmp_path / "c.gguf")
+    np.testing.assert_allclose(reference_logits(converted), reference_logits(weights), rtol=1e-4, atol=1e-4)
+    rows = weights.config.vocab_size
+    assert list(converted.load_vocabulary().tokens) == list(weights.load_vocabulary().tokens)[:rows]
 
 
 def _has_biases() -> bool:

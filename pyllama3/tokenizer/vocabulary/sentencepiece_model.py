@@ -61,7 +61,7 @@ def read_sentencepiece_model(
     by_id = {id: name for name, id in {**ids, **special, **user_defined}.items()}
     bytes_by_id = {id: piece_byte(name) for id, name in enumerate(names) if types[id] == _BYTE}
     byte_ids = {byte: id for id, byte in bytes_by_id.items() if byte is not None}
-    texts = [piece_bytes(by_id.get(id, "")) for id in range(count)]
+    texts = [piece_bytes(by_id.get(id, f"[PAD{id}]")) for id in range(count)]
     for id in special.values():
         texts[id] = by_id[id].encode("utf-8", "replace")
     for byte, id in byte_ids.items():
