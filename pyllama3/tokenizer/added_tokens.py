@@ -17,7 +17,7 @@ class AddedTokens:
         """Take tokens by name, some of which want something of the text around them."""
         names = sorted(filter(None, ids), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, names))) if names else None
-        self._ids = ids
+        self._ids = {name: ids[name] for name in names}
         self._edges = {name: edges[name] for name in edges if name in ids}
 
     @property

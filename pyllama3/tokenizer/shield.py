@@ -49,7 +49,7 @@ def shielded(value: Any, names: Collection[str]) -> Any:
     complete it by what it appends.
     """
     if isinstance(value, str):
-        return _shielded_text(value.replace(_MARK, ""), names)
+        return _shielded_text(value.replace(_MARK, "\N{REPLACEMENT CHARACTER}"), names)
     if isinstance(value, Mapping):
         return {shielded(key, names): shielded(item, names) for key, item in value.items()}
     if isinstance(value, Sequence):

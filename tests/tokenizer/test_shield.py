@@ -46,11 +46,10 @@ def test_shields_change_neither_the_text_nor_who_writes_special_tokens(content: 
     messages = [{"role": "user", "content": content}]
     shown = template(THOUGHTS).render_shielded(messages, SPECIAL)
     plain = template(THOUGHTS).render(messages)
-    marks = str.maketrans("", "", "\U0010fffe\U0010ffff")
-    assert without_shields(shown).translate(marks) == plain.translate(marks)
+    assert without_shields(shown) == without_shields(plain.replace("\U0010fffe", "\ufffd"))
     special = [part for part in TOKENIZER.split_special(shown) if isinstance(part, int)]
     names = [TOKENIZER.token_name(id) for id in special]
-    thought = ["<think>", "</think>"] if "</think>" in content.replace("\U0010fffe", "") else []
+    thought = ["<think>", "</think>"] if "</think>" in content else []
     assert names == ["<|turn|>", *thought, "<|end|>"]
 
 

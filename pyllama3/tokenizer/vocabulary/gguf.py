@@ -75,7 +75,7 @@ class _Keys:
         value = self.get(name)
         if isinstance(value, StringArray) and value:
             return value
-        if not isinstance(value, Sequence) or not value or not isinstance(value[0], str):
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
             raise TokenizerError(f"{PREFIX}{name} is {'missing' if value is None else 'not an array of strings'}")
         return value
 

@@ -14,12 +14,11 @@ import regex
 from ...errors import TokenizerError
 from .base import BytePairs, LibraryTokenizer, Vocabulary
 from .byte_level import GPT2_PATTERN, spelled_out
-from .huggingface_added import read_added_tokens, template_tokens
+from .huggingface_added import check_id, read_added_tokens, template_tokens
 from .pieces import piece_byte, piece_bytes
 from .pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
 from .stops import find_stop_ids
 
-_MOST_TOKENS = 1 << 22
 _CHANGING_OPTIONS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
 """Options of the model which would make other tokens than byte-level BPE, if they are set."""
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -55,8 +54,6 @@ def read_huggingface_vocabulary(
         raise TokenizerError("there is no model")
     ids = _vocabulary_ids(model)
     tokens = read_added_tokens(tokenizer.get("added_tokens"), config, added or {}, ids)
-    for token in tokens.values():
-        _check_id(token.content, token.id)
     special = {token.content: token.id for token in tokens.values() if token.special}
     user_defined = {token.content: token.id for token in tokens.values() if not token.special}
     known = ids | special | user_defined
@@ -105,7 +102,7 @@ def _find_pre(tokenizer: Mapping[str, Any], model: Mapping[str, Any]) -> PreToke
         steps = steps.get("pretokenizers")
     steps = steps if isinstance(steps, list) else [steps]
     patterns = [_pattern(step) for step in steps]
-    if not isinstance(steps[-1], dict) or steps[-1].get("type") != "ByteLevel":
+    if not steps or not isinstance(steps[-1], dict) or steps[-1].get("type") != "ByteLevel":
         return None
     found = tuple(pattern for pattern in patterns if pattern)
     return PreTokenizer(patterns=found) if None not in patterns else None
@@ -155,7 +152,7 @@ def _vocabulary_ids(model: Mapping[str, Any]) -> dict[str, int]:
     if not isinstance(vocab, dict) or not vocab:
         raise TokenizerError("vocab of the model is missing or not an object")
     for name, id in vocab.items():
-        _check_id(name, id)
+        check_id(name, id)
     return vocab
 
 
@@ -200,11 +197,6 @@ def _find_id(what: str, token: Any, ids: Mapping[str, int]) -> int | None:
     if type(name) is int and 0 <= name <= max(ids.values()):
         return name
     raise TokenizerError(f"the {what} token {token!r:.80} is not in the vocabulary")
-
-
-def _check_id(name: str, id: Any) -> None:
-    if type(id) is not int or not 0 <= id < _MOST_TOKENS:
-        raise TokenizerError(f"token {name!r:.80} has id {id!r:.40}; allowed: 0 to {_MOST_TOKENS - 1}")
 
 
 def _puts_in_front(post_processor: Any, name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from ...errors import TokenizerError
 from .base import Edges
 
+_MOST_TOKENS = 1 << 22
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _LISTS = ("additional_special_tokens", "extra_special_tokens")
 
@@ -79,6 +80,16 @@ def template_tokens(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: value for key, value in contents.items() if isinstance(value, str)}
 
 
+def check_id(name: str, id: Any) -> None:
+    """Check the id of a token.
+
+    Raises:
+        TokenizerError: it is not a number, or absurd.
+    """
+    if type(id) is not int or not 0 <= id < _MOST_TOKENS:
+        raise TokenizerError(f"token {name!r:.80} has id {id!r:.40}; allowed: 0 to {_MOST_TOKENS - 1}")
+
+
 def _of_config(config: Mapping[str, Any], added: Mapping[str, Any]) -> Iterator[tuple[Any, int | None]]:
     """Yield names, or objects, of added tokens, and the ids they are said to have."""
     decoder = config.get("added_tokens_decoder") or {}
@@ -119,6 +130,7 @@ def _taken(tokens: Mapping[str, AddedToken], ids: Mapping[str, int]) -> set[int]
 def _read(entry: Any, id: Any) -> AddedToken:
     if not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
         raise TokenizerError(f"added token {entry!r:.80} has no content")
+    check_id(entry["content"], id)
     special = bool(entry.get("special"))
     return AddedToken(
         content=entry["content"],
