@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .errors import OptionError, PyLlama3Error
 from .files import json_bytes, replacing
+from .foreign import parse_json, read_whole
 from .generation.generation import Piece
 from .model import Llama
 from .tokenizer.messages import check_messages
 
 Message = dict[str, Any]
+
+_MAX_BYTES = 1 << 26
+"""Of a saved conversation; the longest context is some 500 KB of text."""
 
 
 class Conversation:
@@ -131,9 +134,7 @@ def read_messages(path: Path) -> list[Message]:
         OptionError: the file cannot be read, or is not a conversation.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except RecursionError:
-        raise OptionError(f"{path}: too deeply nested") from None
+        content = parse_json(read_whole(path, max_bytes=_MAX_BYTES, regular=False))
     except (OSError, ValueError) as error:
         raise OptionError(f"{path}: {getattr(error, 'strerror', None) or f'not JSON: {error}'}") from error
     messages = content.get("messages") if isinstance(content, dict) else content

@@ -1,8 +1,18 @@
 """Errors that a user can cause: the command line turns each into one line and an exit code."""
 
+from __future__ import annotations
+
+from .foreign import printable
+
 
 class PyLlama3Error(Exception):
-    """Base of every error this package raises on purpose; its text is one line for the user."""
+    """Base of every error this package raises on purpose; its text is one line for the user.
+
+    Names and texts of others in it are made printable, so that no file can write to a terminal what it wants.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(printable(text))
 
 
 class WeightsError(PyLlama3Error):

@@ -1,12 +1,11 @@
 """OpenAI's batch files: a request per line in, an answer per line out, many at a time and in any order.
 
 An answer is on disk before the next ones are worked on. After a crash the same call goes on: the last line is dropped
-if it is incomplete, and requests that have an answer are skipped.
+if it is the beginning of an answer, and requests that have an answer are skipped. Other files are left alone.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +14,15 @@ from typing import IO, Any
 
 from ..errors import BatchError, PyLlama3Error
 from ..files import json_bytes, lock
+from ..foreign import parse_json, read_lines
 from ..generation.generation import Generation, Piece
 from ..model import Llama
 from .protocol import Request, error_body, read_request, response_body
+
+MAX_LINE = 1 << 26
+"""Bytes of a request; the longest context is some 500 KB of text."""
+_ANSWER = b'{"id": "batch_req_'
+"""What all lines begin with that are answers."""
 
 
 @dataclass
@@ -58,11 +63,13 @@ def run_batch(
 
     Raises:
         BackendError: there is not enough memory for so many.
-        BatchError: a file cannot be read or written, or `target` is not one of these files.
+        BatchError: a file cannot be read or written, or `target` holds anything but answers; it is as before.
     """
     try:
         with source.open("rb") as lines, target.open("a+b") as output:
-            counts = BatchCounts(total=sum(1 for line in lines if line.strip()))
+            if os.path.sameopenfile(lines.fileno(), output.fileno()):
+                raise BatchError(f"{target}: these are the requests; the answers need a file of their own")
+            counts = BatchCounts(total=sum(1 for line in read_lines(lines, max_bytes=MAX_LINE) if line.strip()))
             lines.seek(0)
             lock(output)
             answers = _Answers(target, output)
@@ -82,10 +89,13 @@ class _Answers:
         end = 0
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
+                # only what we have begun to write may be cut off
+                if not (line.startswith(_ANSWER) or _ANSWER.startswith(line)):
+                    raise BatchError(f"{path}: line {number} is not the beginning of an answer of a batch")
                 break
             end += len(line)
             try:
-                answer = json.loads(line)
+                answer = parse_json(line)
                 self._keys.add(_key(answer["id"], answer["custom_id"]))
             except (ValueError, TypeError, KeyError):
                 raise BatchError(f"{path}: line {number} is not an answer of a batch") from None
@@ -162,14 +172,15 @@ class _Run:
             self._counts.answered += 1
             self._progress(self._counts)
 
-    def _refuse(self, id: str, custom_id: str | None, error: PyLlama3Error) -> None:
-        self._answers.write(id, custom_id, 400, error_body(error))
+    def _refuse(self, id: str, custom_id: str | None, error: Exception) -> None:
+        status = 400 if isinstance(error, PyLlama3Error) else 500
+        self._answers.write(id, custom_id, status, error_body(error))
         self._counts.failed += 1
         self._progress(self._counts)
 
     def _generations(self, lines: IO[bytes]) -> Iterator[Generation]:
         """Yield what is to be generated, and answer requests that are wrong."""
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(read_lines(lines, max_bytes=MAX_LINE), start=1):
             if not line.strip():
                 continue
             id, custom_id = f"batch_req_{number}", None
@@ -181,7 +192,7 @@ class _Run:
                     continue
                 request = read_request(self._llm, content.get("url"), content.get("body"), self._defaults)
                 generation = self._llm.generation(request.prompt, **request.options)
-            except PyLlama3Error as error:
+            except Exception as error:  # one line must not stop the others, now and whenever the batch goes on
                 if self._answers.has(id, custom_id):
                     self._skip()
                 else:
@@ -197,22 +208,20 @@ class _Run:
     def _custom_id(self, content: Mapping[str, Any]) -> str:
         custom_id = content.get("custom_id")
         if not isinstance(custom_id, str):
-            raise BatchError(f"custom_id is {custom_id!r}; a string is expected")
+            raise BatchError(f"custom_id is {custom_id!r:.80}; a string is expected")
         if custom_id in self._seen:
-            raise BatchError(f"custom_id {custom_id!r} is that of an earlier line")
+            raise BatchError(f"custom_id {custom_id!r:.80} is that of an earlier line")
         self._seen.add(custom_id)
         return custom_id
 
 
 def _read_line(line: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(line)
-    except RecursionError:
-        raise BatchError("the line is too deeply nested") from None
+        content = parse_json(line, max_bytes=MAX_LINE)
     except ValueError as error:
         raise BatchError(f"the line is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise BatchError("the line is not a JSON object")
     if content.get("method", "POST") != "POST":
-        raise BatchError(f"method is {content['method']!r}; supported: 'POST'")
+        raise BatchError(f"method is {content['method']!r:.80}; supported: 'POST'")
     return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import OptionError, PyLlama3Error
+from ..foreign import printable
 from ..generation.constraint import Grammar, json_object, json_schema
 from ..generation.generation import Piece
 from ..model import Llama
@@ -70,13 +72,13 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
         PyLlama3Error: a field is missing, has a value that is not allowed, or is not supported.
     """
     if url not in URLS:
-        raise OptionError(f"url is {url!r}; supported: {', '.join(URLS)}")
+        raise OptionError(f"url is {url!r:.80}; supported: {', '.join(URLS)}")
     if not isinstance(body, Mapping):
         raise OptionError("the body is not a JSON object")
     fields = {name: value for name, value in body.items() if value is not None and name not in _IGNORED}
     for name, values in _FIXED.items():
         if fields.pop(name, values[0]) not in values:
-            raise OptionError(f"{name} is {body[name]!r}; supported: {values[0]!r}")
+            raise OptionError(f"{name} is {body[name]!r:.80}; supported: {values[0]!r}")
     unknown = sorted(fields.keys() - _FIELDS[url])
     if unknown:
         raise OptionError(f"unsupported field: {', '.join(unknown)}")
@@ -130,9 +132,13 @@ def response_body(request: Request, tokenizer: Tokenizer, pieces: Sequence[Piece
     }
 
 
-def error_body(error: PyLlama3Error) -> dict[str, Any]:
-    """Return the answer to a request that is refused."""
-    return {"error": {"message": str(error), "type": "invalid_request_error", "param": None, "code": None}}
+def error_body(error: Exception) -> dict[str, Any]:
+    """Return the answer to a request that is refused, or that cannot be answered by a fault of ours."""
+    if isinstance(error, PyLlama3Error):
+        message, type = str(error), "invalid_request_error"
+    else:
+        message, type = printable(f"internal error: {error.__class__.__name__}: {error}"), "server_error"
+    return {"error": {"message": message, "type": type, "param": None, "code": None}}
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -150,7 +156,7 @@ def _get(fields: Mapping[str, Any], name: str, kind: str) -> Any:
     if name not in fields:
         raise OptionError(f"{name} is missing; {kind} is expected")
     if not _is(fields[name], kind):
-        raise OptionError(f"{name} is {fields[name]!r}; {kind} is expected")
+        raise OptionError(f"{name} is {fields[name]!r:.80}; {kind} is expected")
     return fields[name]
 
 
@@ -171,8 +177,8 @@ def _prompt(llm: Llama, prompt: Any) -> list[int]:
 def _logit_bias(biases: Mapping[str, Any]) -> dict[int | str, float]:
     result: dict[int | str, float] = {}
     for token, bias in biases.items():
-        if not token.isdecimal() or not _is(bias, _NUMBER):
-            raise OptionError(f"logit_bias has {token!r}: {bias!r}; token ids and numbers are expected")
+        if not re.fullmatch("[0-9]{1,10}", token) or not _is(bias, _NUMBER):
+            raise OptionError(f"logit_bias has {token!r:.80}: {bias!r:.80}; token ids and numbers are expected")
         result[int(token)] = bias
     return result
 
@@ -180,7 +186,7 @@ def _logit_bias(biases: Mapping[str, Any]) -> dict[int | str, float]:
 def _stop(stop: Any) -> list[str]:
     stops: Sequence[Any] = stop if isinstance(stop, (list, tuple)) else [stop]
     if not all(isinstance(text, str) for text in stops):
-        raise OptionError(f"stop is {stop!r}; a string or an array of strings is expected")
+        raise OptionError(f"stop is {stop!r:.80}; a string or an array of strings is expected")
     return list(stops)
 
 
@@ -192,7 +198,7 @@ def _grammar(format: Mapping[str, Any]) -> Grammar | None:
         return json_schema(_get(_get(format, "json_schema", _OBJECT), "schema", _OBJECT))
     if kind == "text":
         return None
-    raise OptionError(f"response_format has type {kind!r}; supported: 'text', 'json_object', 'json_schema'")
+    raise OptionError(f"response_format has type {kind!r:.80}; supported: 'text', 'json_object', 'json_schema'")
 
 
 def _chat_logprobs(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> list[dict[str, Any]]:

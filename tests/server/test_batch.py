@@ -139,6 +139,21 @@ def test_the_forms_of_answers(path: Path, tmp_path: Path) -> None:
         (completion(1, logit_bias={"a": 1}), "logit_bias has 'a': 1; token ids and numbers are expected"),
         (completion(1, stop=[1]), "stop is [1]; a string or an array of strings is expected"),
         (completion(1, response_format={"type": "xml"}), "response_format has type 'xml'; supported: "),
+        (completion(1, logit_bias={"7" * 5000: 1}), "logit_bias has '777"),
+        (completion(1, logit_bias={"\u0661": 1}), "logit_bias has '"),
+        (
+            json.dumps(completion(1, temperature=7)).replace(": 7", f": 1{400 * '0'}"),
+            "the line is not JSON: has an int",
+        ),
+        (json.dumps(completion(1, temperature=7)).replace(": 7", ": 1e999"), "temperature is inf; allowed: 0 or more"),
+        (completion(1, presence_penalty=10**90), "presence_penalty is 1000"),
+        (
+            completion(1, user=json.loads(600 * "[" + 600 * "]")),
+            "the line is not JSON: is nested too deeply; at most 64",
+        ),
+        (100_000 * "[", "the line is not JSON: is nested too deeply; at most 64 levels are read"),
+        (9999 * "7", "the line is not JSON: has an integer of 9999 digits; at most 100 are read"),
+        ("\x00", "the line is not JSON: "),
     ],
 )
 def test_requests_that_are_refused(path: Path, tmp_path: Path, line: Any, message: str) -> None:
@@ -154,6 +169,27 @@ def test_requests_that_are_refused(path: Path, tmp_path: Path, line: Any, messag
     before = target.read_bytes()
     assert run_batch(llm, source, target) == BatchCounts(total=3, skipped=3)
     assert target.read_bytes() == before
+
+
+def test_a_fault_of_ours_stops_no_other_line(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = Llama.load(path)
+    monkeypatch.setattr(llm, "encode_chat", lambda *_, **__: {}["no"])
+    chat = {"custom_id": "chat", "url": CHAT, "body": {"messages": [{"role": "user", "content": "Hi"}]}}
+    source, target = write_lines(tmp_path / "in.jsonl", [chat, completion(2)]), tmp_path / "out.jsonl"
+    assert run_batch(llm, source, target) == BatchCounts(total=2, answered=1, failed=1)
+    answers = {answer["custom_id"]: answer["response"] for answer in read_lines(target)}
+    assert answers["chat"]["status_code"] == 500
+    error = answers["chat"]["body"]["error"]
+    assert (error["type"], error["message"]) == ("server_error", "internal error: KeyError: 'no'")
+
+
+def test_a_line_that_is_too_long(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyllama3.server.batch.MAX_LINE", 1000)
+    source = write_lines(tmp_path / "in.jsonl", [completion(0), "[" + 5000 * " " + "]", completion(2)])
+    target = tmp_path / "out.jsonl"
+    assert run_batch(Llama.load(path), source, target) == BatchCounts(total=3, answered=2, failed=1)
+    (answer,) = [answer for answer in read_lines(target) if answer["id"] == "batch_req_2"]
+    assert answer["response"]["body"]["error"]["message"] == "the line is not JSON: has more than 1000 bytes"
 
 
 def test_a_text_that_the_model_cannot_continue_leaves_the_others(tmp_path: Path) -> None:
@@ -188,7 +224,7 @@ def test_a_torn_line_is_written_again(path: Path, tmp_path: Path) -> None:
     whole = target.read_bytes()
     expected = by_id(read_lines(target))
     ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
-    for cut in (0, 1, ends[0] - 1, ends[0], ends[2] + 30, ends[-1] - 1):
+    for cut in (0, 1, 5, 17, 18, ends[0] - 1, ends[0], ends[2] + 30, ends[-1] - 1):
         target.write_bytes(whole[:cut])
         counts = run_batch(llm, source, target)
         assert counts.skipped == sum(end <= cut for end in ends)
@@ -244,8 +280,6 @@ def test_files_that_are_refused(path: Path, tmp_path: Path) -> None:
     source = write_lines(tmp_path / "in.jsonl", [completion(1)])
     with pytest.raises(BatchError, match=r"none\.jsonl: No such file or directory$"):
         run_batch(llm, tmp_path / "none.jsonl", tmp_path / "out.jsonl")
-    with pytest.raises(BatchError, match=r"in\.jsonl: line 1 is not an answer of a batch$"):
-        run_batch(llm, source, source)
     with pytest.raises(BatchError, match="No such file or directory"):
         run_batch(llm, source, tmp_path / "no" / "out.jsonl")
 
@@ -295,3 +329,36 @@ def test_special_tokens_and_parts_in_requests(path: Path) -> None:
         request = read_request(llm, CHAT, {"messages": joined, name: 0}, {})
         with pytest.raises(OptionError, match="max_tokens is 0; allowed: 1 or more"):
             llm.generation(request.prompt, **request.options)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["my notes", "my notes\n", "[]\n", "{}", '{"id": 1}\n', '{"id": "batch_req_', '{"id": "batch_req_1"}\nmy notes'],
+)
+def test_files_of_others_are_left_alone(path: Path, tmp_path: Path, content: str) -> None:
+    llm = Llama.load(path)
+    source, target = write_lines(tmp_path / "in.jsonl", [completion(1)]), tmp_path / "notes.txt"
+    target.write_text(content)
+    if content == '{"id": "batch_req_':  # what we have begun
+        assert run_batch(llm, source, target).answered == 1
+        return
+    with pytest.raises(BatchError, match=r"notes\.txt: line \d is not (the beginning of )?an answer of a batch$"):
+        run_batch(llm, source, target)
+    assert target.read_text() == content
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_requests_are_not_taken_for_answers(path: Path, tmp_path: Path, end: str) -> None:
+    llm = Llama.load(path)
+    source = write_lines(tmp_path / "in.jsonl", [completion(1)])
+    source.write_text(source.read_text().strip() + end)
+    before = source.read_bytes()
+    (tmp_path / "same").symlink_to(source)
+    for target in (source, tmp_path / "same"):
+        with pytest.raises(BatchError, match=r": these are the requests; the answers need a file of their own$"):
+            run_batch(llm, source, target)
+    answers = tmp_path / "out.jsonl"
+    run_batch(llm, source, answers)
+    with pytest.raises(BatchError, match=r"in\.jsonl: line 1 is not (the beginning of )?an answer of a batch$"):
+        run_batch(llm, answers, source)
+    assert source.read_bytes() == before
