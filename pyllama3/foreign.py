@@ -19,7 +19,7 @@ _CHUNK = 1 << 20
 _UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 """Controls (C0, C1), line separators, what overrides the direction of text, and halves of surrogate pairs."""
 _ON_ONE_LINE = re.compile(f"[{_UNPRINTABLE}]")
-_ON_LINES = re.compile(f"(?![\n\t])[{_UNPRINTABLE}]")
+_ON_LINES = re.compile(f"(?!\r?\n|\t)[{_UNPRINTABLE}]")
 
 
 def printable(text: str, *, lines: bool = False) -> str:

@@ -13,6 +13,8 @@ import click
 
 from .. import __version__
 from ..errors import PyLlama3Error
+from ..foreign import printable
+from .output import say
 
 _COMMANDS = (
     *("run", "chat", "batch", "tokenize", "pull", "inspect", "convert", "bench"),
@@ -47,6 +49,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command line and exit: 0 fine, 1 an error told in one line, 2 wrong usage, 130 Ctrl-C, 141 broken pipe."""
+    _open_streams()
     # numpy's linear algebra is not used, and starting its threads takes 50 ms
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # nearly all that is made while modules and models are loaded stays; looking for garbage in it takes 20 ms
@@ -58,13 +61,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        message = io.StringIO()
+        error.show(message)
+        click.echo(printable(message.getvalue(), lines=True), err=True, nl=False)
         code = error.exit_code
     except PyLlama3Error as error:
-        click.echo(f"pyllama3: {error}", err=True)
+        say(f"pyllama3: {error}", err=True)
         code = 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo(err=True)
+        say(err=True)
         code = INTERRUPTED
     except OSError as error:
         # what is still buffered must not be written again at exit
@@ -72,9 +77,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if isinstance(error, BrokenPipeError):
             code = BROKEN_PIPE
         else:
-            click.echo(f"pyllama3: {error}", err=True)
+            say(printable(f"pyllama3: {error}"), err=True)
             code = 1
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Open /dev/null in place of what was closed: else the first files that are opened would be taken for it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _run(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ from ..generation.constraint import Grammar, json_object, json_schema, regex
 from ..generation.generation import Piece, Statistics
 from ..model import Llama
 from .loading import load_model
+from .output import say
 
 
 def generate_options(stack: ExitStack, llm: Llama, options: dict[str, Any]) -> dict[str, Any]:
@@ -35,11 +36,11 @@ def print_pieces(pieces: Iterable[Piece]) -> Statistics | None:
     stats = None
     try:
         for piece in pieces:
-            click.echo(piece.text, nl=False)
+            say(piece.text, nl=False)
             stats = piece.stats
     finally:
         if stats is not None:
-            click.echo()
+            say()
     return stats
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .options import chat_template_option, engine_options, model_option, pop_engine_options, sampler_options
+from .output import say
 
 
 @click.command("batch", short_help="Answer the requests of a file.")
@@ -53,7 +54,7 @@ def command(
 
         counts = run_batch(llm, source, target, parallel=parallel, defaults=sampling, progress=show)
     if not quiet:
-        click.echo(
+        say(
             f"{counts.total} requests: {counts.answered} answered, {counts.failed} refused, "
             f"{counts.skipped} were done before",
             err=True,

@@ -12,6 +12,7 @@ import click
 from ..config import Precision
 from ..cpu import MAX_THREADS
 from .options import DEFAULT_MODEL, precision_options
+from .output import say
 
 if TYPE_CHECKING:
     from ..weights import Weights
@@ -90,11 +91,11 @@ def command(
         )
     machine = describe_machine()
     if output == "md":
-        click.echo(tables.markdown(results))
+        say(tables.markdown(results))
     elif output == "csv":
-        click.echo(tables.as_csv(results))
+        say(tables.as_csv(results))
     else:
-        click.echo(tables.as_json(results, machine))
+        say(tables.as_json(results, machine))
     if plot is not None:
         draw(results, plot, f"{machine['cpu_info']}, {machine['cores']} cores")
 
@@ -128,4 +129,4 @@ def _synthesize(shape: str, type: str) -> Weights:
 
 
 def _report(text: str) -> None:
-    click.echo(text, err=True)
+    say(text, err=True)

@@ -9,6 +9,7 @@ import click
 
 from ..config import PRECISIONS, Precision
 from .options import DEFAULT_MODEL
+from .output import say
 
 DEFAULT_PROMPT = "The capital of France is"
 
@@ -83,13 +84,13 @@ def command(
         subjects,
         ids,
         bisect=bisect,
-        say=lambda line: click.echo(line, err=True),
+        say=lambda line: say(line, err=True),
     )
     if html is not None:
         from ..analysis.pages.compare import write_page
 
         write_page(html, comparison)
-    click.echo(json.dumps(to_json(comparison), indent=1) if as_json else as_table(comparison))
+    say(json.dumps(to_json(comparison), indent=1) if as_json else as_table(comparison))
     if not comparison.agrees:
         ctx.exit(1)
 

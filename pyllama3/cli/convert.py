@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..weights.convert.mixtures import MIXTURES
+from .output import say
 
 
 @click.command("convert", short_help="Write a model as a GGUF file, smaller if wanted.")
@@ -41,12 +42,12 @@ def command(source: str, target: Path, type_name: str, verify: bool, force: bool
     weights = load_weights(path)
     stored = sorted({tensor.type.name for tensor in weights.tensors.values() if tensor.type.block_size > 1})
     if stored:
-        click.echo(f"pyllama3: {path} is quantized already ({', '.join(stored)}): what it lost stays lost", err=True)
+        say(f"pyllama3: {path} is quantized already ({', '.join(stored)}): what it lost stays lost", err=True)
     with progress_bar(f"writing {target}") as draw:
         convert(weights, target, MIXTURES[type_name], draw)
     size = target.stat().st_size
-    click.echo(f"{size / 1e6:.1f} MB, {8 * size / weights.parameters:.2f} bits per weight", err=True)
+    say(f"{size / 1e6:.1f} MB, {8 * size / weights.parameters:.2f} bits per weight", err=True)
     if verify:
-        click.echo(f"{'tensor':28} {'type':6} {'relative error':>14} {'largest error':>14}")
+        say(f"{'tensor':28} {'type':6} {'relative error':>14} {'largest error':>14}")
         for error in compare(weights, target):
-            click.echo(f"{error.name:28} {error.type.name:6} {error.relative:14.6f} {error.largest:14.6f}")
+            say(f"{error.name:28} {error.type.name:6} {error.relative:14.6f} {error.largest:14.6f}")

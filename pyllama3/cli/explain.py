@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .options import engine_options, model_option, pop_engine_options, sampler_options
+from .output import say
 
 
 @click.command("explain", short_help="Write a page that shows why each token was chosen.")
@@ -51,5 +52,5 @@ def command(
         options = SamplerOptions(**sampling)
         explanation = explain(llm, ids, max_tokens=max_tokens, options=options)
         write_page(output, explanation, llm)
-        click.echo(llm.tokenizer.decode(explanation.ids[explanation.prompt_length :]))
-    click.echo(f"{output} tells why", err=True)
+        say(llm.tokenizer.decode(explanation.ids[explanation.prompt_length :]))
+    say(f"{output} tells why", err=True)

@@ -7,6 +7,8 @@ import platform
 
 import click
 
+from .output import say
+
 
 @click.command("info", short_help="Show the build and the machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -21,7 +23,7 @@ def command(as_json: bool) -> None:
     manifest = read_manifest()
     backends = [name for name in BACKENDS if is_available(name)]
     if as_json:
-        click.echo(
+        say(
             json.dumps(
                 {
                     "version": __version__,
@@ -52,4 +54,4 @@ def command(as_json: bool) -> None:
     rows += [("models", f"{', '.join(ALIASES)}; cache: {cache_dir()}")]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        click.echo(f"{name:{width}}  {value}")
+        say(f"{name:{width}}  {value}")

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..foreign import printable
+from .output import say
+
 if TYPE_CHECKING:
     from ..weights import Weights
 
@@ -46,9 +49,9 @@ def command(model: str, context: int | None, with_tensors: bool, as_json: bool) 
     if with_tensors:
         report["tensors"] = list(_tensors(weights))
     if as_json:
-        click.echo(json.dumps(report, indent=1, ensure_ascii=False))
+        say(json.dumps(report, indent=1, ensure_ascii=False))
     else:
-        click.echo("\n".join(_lines(report)))
+        say("\n".join(_lines(report)))
 
 
 def _report(weights: Weights, context: int) -> dict[str, Any]:
@@ -158,8 +161,7 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     rows = list(_rows(report))
     width = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
-        printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
-        parts = textwrap.wrap(printable, _WIDTH - width, break_on_hyphens=False) or [""]
+        parts = textwrap.wrap(printable(value), _WIDTH - width, break_on_hyphens=False) or [""]
         yield f"{name:{width}}{parts[0]}"
         yield from (" " * width + part for part in parts[1:])
     yield ""
@@ -171,7 +173,7 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"{'tensor':32}{'type':8}{'shape':>20}{'size':>12}"
         for tensor in report["tensors"]:
             shape = " x ".join(map(str, tensor["shape"]))
-            yield f"{tensor['name']:32}{tensor['type']:8}{shape:>20}{_size(tensor['bytes']):>12}"
+            yield f"{printable(tensor['name']):32}{tensor['type']:8}{shape:>20}{_size(tensor['bytes']):>12}"
 
 
 def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:

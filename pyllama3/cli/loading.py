@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from ..model import Llama
+from .output import say
 from .progress import download_progress
 
 
@@ -19,7 +18,5 @@ def load_model(model: str, *, backend: str | None, **options: Any) -> Llama:
     with download_progress(model) as progress:
         llm = Llama.load(model, backend=backend, progress=progress, **options)
     if backend is None and llm.backend == "python":
-        click.echo(
-            "pyllama3: the C engine has not been built, so this runs slowly in Python; see pyllama3 info", err=True
-        )
+        say("pyllama3: the C engine has not been built, so this runs slowly in Python; see pyllama3 info", err=True)
     return llm

@@ -10,6 +10,7 @@ import click
 
 from ..config import Precision
 from .options import model_option, precision_options
+from .output import say
 
 
 @click.command("perplexity", short_help="Measure how well a model predicts a text.")
@@ -71,19 +72,19 @@ def command(
             bos=tokenizer.bos_id if tokenizer.add_bos else None,
             other=other.predict if other else None,
         ):
-            click.echo(
+            say(
                 f"{start}window {score.windows} of {count}: perplexity {score.perplexity:.4f}",
                 err=True,
                 nl=not moving,
             )
         if moving:
-            click.echo(err=True)
-    click.echo(
+            say(err=True)
+    say(
         f"perplexity {score.perplexity:.4f} +/- {score.perplexity * score.error:.4f}, nll {score.nll:.5f}, "
         f"{score.tokens} tokens predicted in {score.windows} windows of {context}"
     )
     if score.kl is not None:
-        click.echo(
+        say(
             f"KL divergence {score.kl:.4g} nats, at most {score.max_kl:.4g}; "
             f"the same most probable token for {score.same_top:.1%}"
         )

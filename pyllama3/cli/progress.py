@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..foreign import printable
+from .output import say
+
 if TYPE_CHECKING:
     from ..store.download import Progress
 
@@ -31,7 +34,7 @@ def progress_bar(title: str, *, show_pos: bool = False) -> Iterator[Progress]:
         nonlocal bar, is_titled
         if not is_titled:
             is_titled = True
-            click.echo(title, err=True)
+            say(printable(title), err=True)
             if sys.stderr.isatty():
                 bar = click.progressbar(length=total or 0, width=0, file=sys.stderr, show_pos=show_pos)
                 bar.__enter__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .output import say
 from .progress import download_progress
 
 
@@ -15,5 +16,5 @@ def command(model: str) -> None:
 
     with download_progress(model) as progress:
         found = pull(model, progress=progress)
-    click.echo(f"taken from {found.origin}", err=True)
-    click.echo(found.path)
+    say(f"taken from {found.origin}", err=True)
+    say(found.path)

@@ -17,6 +17,7 @@ from .options import (
     sampler_options,
     text_options,
 )
+from .output import say
 from .prompt import encode_question, read_prompt
 
 
@@ -75,10 +76,10 @@ def command(
         if stats is None:
             return
         if stats.finish_reason == "context":
-            click.echo(f"pyllama3: the context of {llm.context} tokens is full; -c makes it larger", err=True)
+            say(f"pyllama3: the context of {llm.context} tokens is full; -c makes it larger", err=True)
         if not quiet:
             guessed = f", {stats.accepted} of {stats.drafted} guesses right" if stats.drafted else ""
-            click.echo(
+            say(
                 f"prompt: {stats.prompt_tokens} tokens, {stats.prompt_speed:.1f} tokens/s; "
                 f"generation: {stats.tokens} tokens, {stats.speed:.1f} tokens/s{guessed} "
                 f"({llm.backend}, {llm.threads} thread{'s' if llm.threads > 1 else ''})",

@@ -7,13 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import click
-
 from ..conversation import Conversation
 from ..errors import OptionError
+from ..foreign import printable
 from ..generation.generation import Piece, Statistics
 from ..generation.sampling import SamplerOptions
 from .answer import print_pieces
+from .output import say
 
 _SETTINGS: dict[str, type] = {
     **{
@@ -57,12 +57,12 @@ class Chat:
         """Return how full the context is, and how fast the last answer came."""
         session = self.conversation.session
         speed = f" | {self.stats.speed:.1f} tokens/s" if self.stats else ""
-        return f"{session.position} of {session.context} tokens{speed} | {self.conversation.llm.config.name}"
+        return f"{session.position} of {session.context} tokens{speed} | {printable(self.conversation.llm.config.name)}"
 
     def _answer(self, pieces: Iterable[Piece]) -> None:
         print_pieces(self._watched(pieces))
         if self.stats and self.stats.finish_reason == "context":
-            click.echo("pyllama3: the context is full; /clear empties it, /undo makes room", err=True)
+            say("pyllama3: the context is full; /clear empties it, /undo makes room", err=True)
 
     def _watched(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """Keep the statistics, also of an answer that is broken off."""
@@ -72,7 +72,7 @@ class Chat:
 
     def _help(self, _argument: str) -> None:
         for name, command in COMMANDS.items():
-            click.echo(f"{f'/{name} {command.argument}':18} {command.help}")
+            say(f"{f'/{name} {command.argument}':18} {command.help}")
 
     def _set(self, argument: str) -> None:
         name, _, value = argument.partition(" ")
@@ -91,11 +91,11 @@ class Chat:
         self.settings[name] = setting or (0 if name == "lookup" else setting)
 
     def _show(self, _argument: str) -> None:
-        click.echo(f"model              {self.conversation.llm.config.name}")
-        click.echo(f"system             {self.conversation.system or 'none'}")
+        say(f"model              {printable(self.conversation.llm.config.name)}")
+        say(f"system             {self.conversation.system or 'none'}")
         for name in _SETTINGS:
             value = self.settings.get(name, getattr(SamplerOptions, name, None))
-            click.echo(f"{name:18} {'none' if value is None else value}")
+            say(f"{name:18} {'none' if value is None else value}")
 
     def _system(self, argument: str) -> None:
         self.conversation.system = argument or None
@@ -105,7 +105,7 @@ class Chat:
 
     def _load(self, argument: str) -> None:
         self.conversation.load(_path(argument))
-        click.echo(f"{len(self.conversation.messages)} messages")
+        say(f"{len(self.conversation.messages)} messages")
 
     def _regen(self, _argument: str) -> None:
         self._answer(self.conversation.ask_again(**self.settings))
@@ -118,8 +118,8 @@ class Chat:
 
     def _context(self, _argument: str) -> None:
         tokenizer, session = self.conversation.llm.tokenizer, self.conversation.session
-        click.echo(tokenizer.decode(session.ids))
-        click.echo(f"{session.position} of {session.context} tokens")
+        say(tokenizer.decode(session.ids))
+        say(f"{session.position} of {session.context} tokens")
 
     def _quit(self, _argument: str) -> None:
         """`handle` sees to it."""

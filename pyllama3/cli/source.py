@@ -11,6 +11,7 @@ import click
 from ..analysis.source.examples import EXAMPLES, Argument, run_example
 from ..analysis.source.methods import GeneratedCode, Method, find_method, read_methods
 from ..backends import BACKENDS, engine_dir, is_available, load_engine
+from .output import say
 
 _NARROWEST = 40
 """Fewest characters of a column; with fewer, the columns are put below each other."""
@@ -34,7 +35,7 @@ def command(name: str | None) -> None:
         "Python": generated.python(method) or "(not in the build)",
         "C": generated.c(method) or "(not in the build)",
     }
-    click.echo(_beside(texts, shutil.get_terminal_size().columns))
+    say(_beside(texts, shutil.get_terminal_size().columns))
     if str(method) in EXAMPLES:
         _show_example(method)
 
@@ -44,8 +45,8 @@ def _list(methods: list[Method]) -> None:
     for method in methods:
         if method.cls != cls:
             cls = method.cls
-            click.echo(f"\n{cls}")
-        click.echo(f"  {method.name:20} {method.doc}")
+            say(f"\n{cls}")
+        say(f"  {method.name:20} {method.doc}")
 
 
 def _beside(texts: dict[str, str], width: int) -> str:
@@ -74,17 +75,17 @@ def _wrap(text: str, width: int) -> list[str]:
 
 def _show_example(method: Method) -> None:
     example = EXAMPLES[str(method)]
-    click.echo("\nA small example")
+    say("\nA small example")
     for name, value in example.items():
-        click.echo(f"  {name:10} {_numbers(value)}")
+        say(f"  {name:10} {_numbers(value)}")
     for backend in BACKENDS:
         if is_available(backend):
             run = run_example(load_engine(backend), method)
-            click.echo(f"Afterwards, in {backend}")
+            say(f"Afterwards, in {backend}")
             for name, numbers in run.changed.items():
-                click.echo(f"  {name:10} {_numbers(numbers)}")
+                say(f"  {name:10} {_numbers(numbers)}")
             if run.result is not None:
-                click.echo(f"  {'returns':10} {_numbers(run.result)}")
+                say(f"  {'returns':10} {_numbers(run.result)}")
 
 
 def _numbers(value: Argument) -> str:

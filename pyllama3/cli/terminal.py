@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
@@ -14,6 +13,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from ..errors import PyLlama3Error
 from ..files import cache_dir
+from .output import say
 from .slash_commands import COMMANDS, SETTINGS, Chat
 
 
@@ -29,7 +29,7 @@ def converse(chat: Chat) -> None:
         key_bindings=_line_feeds(),
         bottom_toolbar=chat.status,
     )
-    click.echo("/help: commands. Alt-Enter: new line. Ctrl-C: stop the answer. Ctrl-D: end.")
+    say("/help: commands. Alt-Enter: new line. Ctrl-C: stop the answer. Ctrl-D: end.")
     while True:
         try:
             text = _read(session)
@@ -41,9 +41,9 @@ def converse(chat: Chat) -> None:
             if text.strip() and not chat.handle(text):
                 return
         except PyLlama3Error as error:
-            click.echo(f"pyllama3: {error}", err=True)
+            say(f"pyllama3: {error}", err=True)
         except KeyboardInterrupt:
-            click.echo("(stopped)", err=True)
+            say("(stopped)", err=True)
 
 
 def _read(session: PromptSession[str]) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..foreign import printable
 from .options import chat_template_option, model_option
+from .output import say
 
 if TYPE_CHECKING:
     from ..tokenizer.vocabulary import Vocabulary
@@ -70,11 +72,11 @@ def command(
     else:
         ids = tokenizer.encode(str(text), special=special)
     if only_ids:
-        click.echo(" ".join(map(str, ids)))
+        say(" ".join(map(str, ids)))
         return
     width = len(str(tokenizer.vocab_size - 1))
     for id in ids:
-        click.echo(f"{id:{width}}  {tokenizer.token_name(id)}{'  (special)' if tokenizer.is_special(id) else ''}")
+        say(f"{id:{width}}  {tokenizer.token_name(id)}{'  (special)' if tokenizer.is_special(id) else ''}")
 
 
 def _show_merges(path: Path, vocabulary: Vocabulary, text: str) -> None:
@@ -87,5 +89,5 @@ def _show_merges(path: Path, vocabulary: Vocabulary, text: str) -> None:
         raise OptionError(f"{path}: {error}") from None
     for piece in tokenizer.pieces(text):
         for parts in tokenizer.steps(piece):
-            click.echo("|".join(part.decode("utf-8", "backslashreplace") for part in parts))
-        click.echo()
+            say("|".join(printable(part.decode("utf-8", "backslashreplace")) for part in parts))
+        say()

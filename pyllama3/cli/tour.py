@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 import click
 
+from .output import say
+
 
 @click.command("tour", short_help="Walk from a question to its answer in 20 minutes.")
 @click.option("--path", "only_path", is_flag=True, help="Only print where the page is.")
@@ -20,14 +22,14 @@ def command(only_path: bool) -> None:
 
     page = find_tour()
     if only_path:
-        click.echo(page)
+        say(page)
         return
     if find_spec("markdown_it") is None:
-        click.echo(page)
-        click.echo("To read it in a browser: pip install 'pyllama3[tour]'", err=True)
+        say(page)
+        say("To read it in a browser: pip install 'pyllama3[tour]'", err=True)
         return
     html = cache_dir() / "tour.html"
     html.parent.mkdir(parents=True, exist_ok=True)
     write_page(html, page)
     webbrowser.open(html.as_uri())
-    click.echo(html)
+    say(html)

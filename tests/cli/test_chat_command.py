@@ -114,6 +114,7 @@ def test_commands(path: Path, tmp_path: Path) -> None:
         ("/regen", "there is no last question"),
         ("/save", "a file is missing"),
         ("/save no/folder/x", "no/folder/x: cannot be written: No such file or directory"),
+        ("/save ~nobody-of-this-name/x", "~nobody-of-this-name/x: whose home directory this is is not known"),
         ("/load none.json", "none.json: No such file or directory"),
         ("x" * 600, "prompt tokens do not fit into the context of 512"),
     ],
@@ -143,9 +144,10 @@ def terminal(path: Path, tmp_path: Path) -> Iterator[pexpect.spawn]:
     yield from spawn(path, tmp_path)
 
 
-def spawn(path: Path, tmp_path: Path) -> Iterator[pexpect.spawn]:
+def spawn(path: Path, tmp_path: Path, *options: str) -> Iterator[pexpect.spawn]:
+    environ, cwd = environment(tmp_path), str(tmp_path)
     child = pexpect.spawn(
-        sys.executable, arguments(path), env=environment(tmp_path), cwd=str(tmp_path), timeout=30, dimensions=(30, 100)
+        sys.executable, arguments(path, *options), env=environ, cwd=cwd, timeout=30, dimensions=(30, 100)
     )
     child.expect("/help: commands")
     expect_prompt(child, "0 of ")
@@ -185,22 +187,23 @@ def test_a_conversation_in_a_terminal(terminal: pexpect.spawn, tmp_path: Path) -
 
 
 def test_ctrl_c_stops_the_answer_only(endless: Path, tmp_path: Path) -> None:
-    for terminal in spawn(endless, tmp_path):
+    # the answer cannot come to its end: until it is read, no more of it than fits into the terminal is written
+    for terminal in spawn(endless, tmp_path, "-c", "131072"):
         terminal.send("Hi\r")
         terminal.expect_exact("xyzyzyzyzyz")
         terminal.sendintr()
         terminal.expect_exact("(stopped)")
-        expect_prompt(terminal, " of 4096 tokens | ")
+        expect_prompt(terminal, " of 131072 tokens | ")
         terminal.expect(r"\d tokens/s \| tiny")
         terminal.sendintr()  # at the prompt it does nothing
-        expect_prompt(terminal, " of 4096 tokens")
+        expect_prompt(terminal, " of 131072 tokens")
         terminal.send("/set max_tokens 3\r")
-        expect_prompt(terminal, " of 4096 tokens")
+        expect_prompt(terminal, " of 131072 tokens")
         terminal.send("/regen\r")
         terminal.expect_exact("xyz\r\n")
-        expect_prompt(terminal, " of 4096 tokens")
+        expect_prompt(terminal, " of 131072 tokens")
         terminal.send("/clear\r")
-        expect_prompt(terminal, "0 of 4096 tokens")
+        expect_prompt(terminal, "0 of 131072 tokens")
         terminal.send("/quit\r")
         terminal.expect(pexpect.EOF)
         terminal.close()

@@ -19,7 +19,7 @@ import numpy as np
 import pexpect
 import pytest
 from paths import ROOT
-from tiny_models import random_tensors, tiny_config, write_gguf, write_tiny
+from tiny_models import MERGES, random_tensors, tiny_config, write_gguf, write_tiny
 
 from pyllama3 import Llama
 from pyllama3.backends import Engine
@@ -27,6 +27,8 @@ from pyllama3.errors import BatchError, OptionError
 from pyllama3.server.batch import BatchCounts, run_batch
 from pyllama3.server.protocol import read_request
 
+LONGEST = 65536
+SPECIAL = range(256 + len(MERGES), 288)
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
 
@@ -35,11 +37,22 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny(tmp_path_factory.mktemp("random") / "m.gguf", context=128, layers=1)
 
 
+@pytest.fixture(scope="module")
+def long_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("long") / "m.gguf", context=LONGEST, layers=1)
+
+
 def completion(number: int, **body: Any) -> dict[str, Any]:
     """A request with a prompt and a length of its own."""
     prompt = [1 + number % 250, *range(2, 2 + 3 * number % 70)]
     body = {"prompt": prompt, "max_tokens": 1 + 5 * number % 23, "seed": number, "temperature": 1, **body}
     return {"custom_id": f"request {number}", "method": "POST", "url": COMPLETIONS, "body": body}
+
+
+def without_end(number: int) -> dict[str, Any]:
+    """The request of the same number whose answer, of the longest text there is, takes minutes."""
+    prompt = completion(number)["body"]["prompt"]
+    return completion(number, max_tokens=LONGEST - len(prompt), logit_bias=dict.fromkeys(SPECIAL, -100))
 
 
 def write_lines(path: Path, lines: Sequence[Mapping[str, Any] | str]) -> Path:
@@ -231,30 +244,34 @@ def test_a_torn_line_is_written_again(path: Path, tmp_path: Path) -> None:
         assert by_id(read_lines(target)) == expected
 
 
-def test_a_killed_batch_goes_on(path: Path, tmp_path: Path) -> None:
+def test_a_killed_batch_goes_on(long_path: Path, tmp_path: Path) -> None:
     requests = [completion(number, max_tokens=20) for number in range(60)]
-    source, target = write_lines(tmp_path / "in.jsonl", requests), tmp_path / "out.jsonl"
-    command = [sys.executable, "-m", "pyllama3", "batch", "-m", str(path), "--exact", str(source), str(target)]
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "pyllama3", "batch", "-m", str(long_path), "-c", str(LONGEST), "--exact"]
+    command += [str(source), str(target)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for wanted in (5, 25):
+        write_lines(source, [*requests[:40], *(without_end(number) for number in range(40, 60))])
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
         while process.poll() is None and (not target.exists() or target.read_bytes().count(b"\n") < wanted):
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert target.read_bytes().count(b"\n") >= wanted
-    assert target.read_bytes().count(b"\n") < len(requests)
+    assert target.read_bytes().count(b"\n") <= 40
+    write_lines(source, requests)
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "60 requests: " in result.stderr
-    llm = Llama.load(path, precision="exact")
+    llm = Llama.load(long_path, precision="exact")
     assert by_id(read_lines(target)) == {request["custom_id"]: single(llm, request) for request in requests}
 
 
-def test_progress_and_ctrl_c_in_a_narrow_terminal(path: Path, tmp_path: Path) -> None:
+def test_progress_and_ctrl_c_in_a_narrow_terminal(long_path: Path, tmp_path: Path) -> None:
     requests = [completion(number, max_tokens=20) for number in range(600)]
-    write_lines(tmp_path / "in.jsonl", requests)
-    arguments = ["-m", "pyllama3", "batch", "-m", str(path), "--parallel", "1", "in.jsonl", "out.jsonl"]
+    write_lines(tmp_path / "in.jsonl", [*requests[:300], *(without_end(number) for number in range(300, 600))])
+    arguments = ["-m", "pyllama3", "batch", "-m", str(long_path), "-c", str(LONGEST), "--parallel", "1"]
+    arguments += ["in.jsonl", "out.jsonl"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     options: Any = {"env": environment, "cwd": str(tmp_path), "dimensions": (24, 50), "timeout": 30}
     child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", **options)
@@ -268,7 +285,8 @@ def test_progress_and_ctrl_c_in_a_narrow_terminal(path: Path, tmp_path: Path) ->
     child.close()
     assert child.exitstatus == 130
     done = len(read_lines(tmp_path / "out.jsonl"))
-    assert done < 600
+    assert done <= 300
+    write_lines(tmp_path / "in.jsonl", requests)
     child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", **options)
     child.expect_exact(f"600 requests: {600 - done} answered, 0 refused, {done} were done before")
     child.expect(pexpect.EOF)
