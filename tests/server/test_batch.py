@@ -184,6 +184,18 @@ def test_requests_that_are_refused(path: Path, tmp_path: Path, line: Any, messag
     assert target.read_bytes() == before
 
 
+@pytest.mark.parametrize("body", [{"model": "\ud800"}, {"messages": [{"role": "user", "content": "\ud800"}]}])
+def test_halves_of_surrogate_pairs(path: Path, tmp_path: Path, body: dict[str, Any]) -> None:
+    url = CHAT if "messages" in body else COMPLETIONS
+    request = {"custom_id": "\udfff", "url": url, "body": {"prompt": [1], "max_tokens": 1, **body}}
+    if url == CHAT:
+        del request["body"]["prompt"]
+    source, target = write_lines(tmp_path / "in.jsonl", [request, completion(2)]), tmp_path / "out.jsonl"
+    llm = Llama.load(path)
+    assert run_batch(llm, source, target) == BatchCounts(total=2, answered=2)
+    assert run_batch(llm, source, target) == BatchCounts(total=2, skipped=2)
+
+
 def test_a_fault_of_ours_stops_no_other_line(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     llm = Llama.load(path)
     monkeypatch.setattr(llm, "encode_chat", lambda *_, **__: {}["no"])
