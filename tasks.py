@@ -49,17 +49,26 @@ def build(_: Context, out: str = "", compiler: str = "auto", cc: str = "", profi
         raise Exit(f"build: {error}", code=1) from error
 
 
+def sanitizing(c: Context) -> dict[str, str]:
+    """Build the library with sanitizers, and return the environment in which Python can use it."""
+    out = "build/sanitize"
+    build(c, out=out, profile="sanitize")
+    # The sanitizer has to be loaded before Python; Python itself does not free everything at its end.
+    library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+    return {"PYLLAMA3_BUILD": str(ROOT / out), "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}
+
+
 @task(name="test", help={"sanitize": "run on a library built with the address and undefined-behaviour sanitizers"})
 def run_tests(c: Context, sanitize: bool = False) -> None:
     """Run the tests; `invoke test -- -k store` passes options to pytest."""
-    variables = {}
-    if sanitize:
-        out = "build/sanitize"
-        build(c, out=out, profile="sanitize")
-        # The sanitizer has to be loaded before Python; Python itself does not free everything at its end.
-        library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
-        variables = {"PYLLAMA3_BUILD": str(ROOT / out), "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}
-    run_python("-m", "pytest", *after_dashes(), **variables)
+    run_python("-m", "pytest", *after_dashes(), **(sanitizing(c) if sanitize else {}))
+
+
+@task(name="drill", help={"sanitize": "see test; memory is not limited then"})
+def run_drills(c: Context, sanitize: bool = False) -> None:
+    """Read mutated files: `invoke drill -- --count 10000` for each reader, `invoke drill -- gguf` for one."""
+    limits = ["--unlimited"] if sanitize else []
+    run_python("tests/drills/fuzz.py", *limits, *after_dashes(), **(sanitizing(c) if sanitize else {}))
 
 
 @task

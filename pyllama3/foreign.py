@@ -14,10 +14,14 @@ MAX_DEPTH = 64
 MAX_DIGITS = 100
 """Of an integer in JSON; `model_max_length` of a tokenizer_config.json may have 31."""
 
+MAX_NAME = 200
+"""Characters in the name of a file."""
+
 _CHUNK = 1 << 20
 
 _UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 """Controls (C0, C1), line separators, what overrides the direction of text, and halves of surrogate pairs."""
+_NAME = re.compile(rf"[^{_UNPRINTABLE}/\\:]*")
 _ON_ONE_LINE = re.compile(f"[{_UNPRINTABLE}]")
 _ON_LINES = re.compile(f"(?!\r?\n|\t)[{_UNPRINTABLE}]")
 
@@ -40,7 +44,7 @@ def file_inside(folder: Path, name: Any) -> Path:
     Raises:
         ValueError: it is not the plain name of a file.
     """
-    if not isinstance(name, str) or name in ("", ".", "..") or re.search(r"[/\\:]", name) or printable(name) != name:
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or name in (".", "..") or not _NAME.fullmatch(name):
         raise ValueError(f"{name!r:.80} is not the name of a file of this directory")
     return folder / name
 

@@ -75,6 +75,7 @@ def test_errors_are_one_line() -> None:
         "C:x",
         "a\0b",
         "a\nb",
+        "x" * 201,
         "\x1b[2J",
         7,
         None,

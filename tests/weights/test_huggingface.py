@@ -226,6 +226,7 @@ def test_missing_files(tied: Path, tmp_path: Path) -> None:
     ("file", "message"),
     [
         ("../model.safetensors", "is in '../model.safetensors'; allowed: a file of this directory"),
+        ("//etc/passwd", "is in '//etc/passwd'; allowed: a file of this directory"),
         ("/etc/passwd", "is in '/etc/passwd'; allowed: a file of this directory"),
         ("sub/../../x", "allowed: a file of this directory"),
         ("..\\x", "allowed: a file of this directory"),

@@ -189,6 +189,9 @@ def _read_tensors(reader: _Reader, count: int, alignment: int) -> dict[str, Tens
                 f"{reader.path}: tensor {name!r:.80} ends at byte {end}, file has {reader.size}: truncated?"
             )
         tensors[name] = Tensor(name, type, shape, (data[offset : offset + size],))
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    if total > len(data):
+        raise WeightsError(f"{reader.path}: the tensors have {total} bytes, but there are {len(data)}: some overlap")
     return tensors
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ...errors import WeightsError
+from ...foreign import file_inside
 from ..tensor import Tensor
 from .json_files import read_json
 from .pth import read_pth
@@ -52,9 +53,12 @@ def _read_index(path: Path) -> list[str]:
     if not isinstance(files, dict) or not files:
         raise WeightsError(f"{path}: weight_map is missing or not an object")
     for name, file in files.items():
-        parts = PurePosixPath(file).parts if isinstance(file, str) else ()
-        if not parts or parts[0] == "/" or ".." in parts or "\\" in file or "\0" in file or ":" in file:
-            raise WeightsError(f"{path}: tensor {name!r:.80} is in {file!r:.80}; allowed: a file of this directory")
+        try:
+            file_inside(path.parent, file)
+        except ValueError:
+            raise WeightsError(
+                f"{path}: tensor {name!r:.80} is in {file!r:.80}; allowed: a file of this directory"
+            ) from None
     return sorted(set(files.values()))
 
 
@@ -68,7 +72,7 @@ def _all_of(shards: list[str]) -> list[str]:
 def _read_shards(directory: Path, files: Iterable[str], origin: str) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for file in files:
-        path = directory / file
+        path = file_inside(directory, file)
         if not path.is_file():
             raise WeightsError(f"{path}: no such file, but {origin} asks for it")
         tensors |= _read_file(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import WeightsError
+from ...foreign import parse_json, read_whole
 
-_MAX_BYTES = 1 << 28
-"""A tokenizer.json with 128000 tokens and their merges has 17 MB."""
+_MAX_BYTES = 1 << 26
+"""A tokenizer.json with 128000 tokens and their merges has 17 MB; what is read takes up to 25 times as much memory."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -23,16 +23,15 @@ def read_json(path: Path) -> dict[str, Any]:
         WeightsError: the file cannot be read, is absurdly large, or is not an object in JSON.
     """
     try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise WeightsError(f"{path}: has {size} bytes; at most {_MAX_BYTES} are read")
-        value = parse_json(path, path.read_bytes(), "the file")
+        value = parse_object(path, read_whole(path, max_bytes=_MAX_BYTES), "the file")
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}") from None
     return {key: item for key, item in value.items() if item is not None}
 
 
-def parse_json(path: Path, text: bytes, subject: str) -> dict[str, Any]:
+def parse_object(path: Path, text: bytes, subject: str) -> dict[str, Any]:
     """Return an object in JSON; `subject` is what the text is, for messages.
 
     Raises:
@@ -40,9 +39,7 @@ def parse_json(path: Path, text: bytes, subject: str) -> dict[str, Any]:
     """
     try:
         with _no_collections():
-            value = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_without_duplicates)
-    except RecursionError:
-        raise WeightsError(f"{path}: {subject} is too deeply nested") from None
+            value = parse_json(text, object_hook=_without_duplicates)
     except ValueError as error:
         raise WeightsError(f"{path}: {subject} is not JSON: {error}") from None
     if not isinstance(value, dict):

@@ -16,8 +16,10 @@ from ..tensor import Tensor, aligned
 from .pickles import StoredTensor, read_pickle
 
 _PICKLE = "data.pkl"
-_MAX_PICKLE = 1 << 26
-"""That of a Llama 3 has 50 KB."""
+_MAX_PICKLE = 1 << 20
+"""That of a Llama 3.1 405B has 300 KB. As many instructions take the machine two seconds."""
+_MOST_SHARED = 2
+"""How many times the bytes of the file the tensors may have: an output matrix may share those of the embedding."""
 _SIGNATURE = b"PK\x03\x04"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Signature, and the lengths of name and extra field that follow (PKWARE APPNOTE.TXT, 4.3.7)."""
@@ -48,10 +50,15 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     if not isinstance(values, dict):
         raise WeightsError(f"{path}: holds a {type(values).__name__}; a dictionary of tensors is needed")
     tensors = {}
+    left = _MOST_SHARED * archive.size
     for name, value in values.items():
         if not isinstance(name, str) or not isinstance(value, StoredTensor):
             raise WeightsError(f"{path}: {name!r:.80} is not a tensor")
-        tensors[name] = Tensor(name, value.storage.type, value.shape, (_numbers(archive, name, value),))
+        data = _numbers(archive, name, value)
+        left -= len(data)
+        if left < 0:
+            raise WeightsError(f"{path}: tensors share bytes so that all would take {_MOST_SHARED} times the file")
+        tensors[name] = Tensor(name, value.storage.type, value.shape, (data,))
     return tensors
 
 
@@ -74,6 +81,11 @@ class _Archive:
             if name in self._entries:
                 raise WeightsError(f"{path}: the archive has {entry.filename!r:.80} twice")
             self._entries[name] = entry
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self._bytes)
 
     def has(self, name: str) -> bool:
         return name in self._entries
