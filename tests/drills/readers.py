@@ -92,7 +92,7 @@ def _write_with_model(name: str, content: bytes) -> Callable[[Path], None]:
 
 
 def _model(folder: Path) -> Llama:
-    return Llama.load(folder / "m.gguf", backend="c", threads=1, exact=True)
+    return Llama.load(folder / "m.gguf", backend="c", threads=1, precision="exact")
 
 
 def _write_prompt(folder: Path) -> None:
