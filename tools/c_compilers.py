@@ -19,8 +19,7 @@ from .targets import HOST, Target
 
 # The first flags for floats let gcc vectorize comparisons and calls, and change no result that is a number; that after
 # them lets it inline public kernels into each other; without contraction, a sum has the same bits in every kernel. The
-# parameters, which are gcc's, keep the loops over 16 lanes loops, which are then vectorized, and let the steps of
-# kernels grow together.
+# parameters keep the loops over 16 lanes loops, which are then vectorized, and let the steps of kernels grow together.
 CFLAGS = [
     "-std=gnu11",
     "-fno-trapping-math",
@@ -75,6 +74,8 @@ VARIANTS = {
 The levels are those of the x86-64 psABI: v3 processors have AVX2, FMA and F16C, v4 ones the common parts of AVX-512.
 Processors of Arm since about 2018 have the dot products of bytes of Armv8.2.
 """
+WHOLE_VECTORS = "-mprefer-vector-width=512"
+"""What puts a vector of 16 lanes into one register, where there are such."""
 OPTIONAL_CFLAGS = {*CFLAGS[1:], *NATIVE.flags, "-Werror"}
 PROBE = """
 #include <math.h>
@@ -94,8 +95,6 @@ SYMBOLS = {
     "SIMD128": "defined(__wasm_simd128__)",
 }
 """Symbols for the Fusion compiler, and the condition of the C preprocessor under which each is set."""
-WIDE = "-mprefer-vector-width=512"
-"""16 lanes in one register, where the instructions for that are used anyway."""
 GET_ZIG = "pip install ziglang"
 GET_C_COMPILER = {
     "darwin": "xcode-select --install",
@@ -212,7 +211,7 @@ def examine(command: Sequence[str], profile: str, target: Target) -> CCompiler |
 
         if not accepts(target.flags):
             return None
-        flags = [*CFLAGS, *PROFILES[profile]]
+        flags = [flag for flag in (*CFLAGS, *PROFILES[profile]) if flag != "-pthread" or target.has_pthreads]
         flags += ZIG_CFLAGS[profile] if with_zig else []
         wanted = {"local": {"llama3": NATIVE}, "portable": VARIANTS}.get(profile, {"llama3": BASELINE})
         variants: dict[str, Variant] = {}
@@ -222,14 +221,14 @@ def examine(command: Sequence[str], profile: str, target: Target) -> CCompiler |
                 continue
             ours = [*flags, *target.flags, *for_processor]
             optional = [flag for flag in ours if flag in OPTIONAL_CFLAGS]
-            refused = set() if accepts(optional) else {flag for flag in optional if not accepts([flag])}
+            refused = set() if accepts(["-Werror", *optional]) else {f for f in optional if not accepts(["-Werror", f])}
             accepted = [flag for flag in ours if flag not in refused]
             if name == "llama3" and not links(accepted):
                 return None
             accepted += shlex.split(os.environ.get("CFLAGS", ""))
             symbols = allowed_symbols([*command, *accepted], source.with_name("symbols.c"))
-            if "VNNI" in symbols and accepts([*accepted, WIDE]):
-                accepted.append(WIDE)
+            if "VNNI" in symbols and accepts([*accepted, WHOLE_VECTORS]):
+                accepted.append(WHOLE_VECTORS)
             # a compiler for newer processors only has nothing to add
             if all(symbols != variant.symbols for variant in variants.values()):
                 variants[name] = Variant(tuple(accepted), symbols)

@@ -32,6 +32,11 @@ class Target:
         return library_name(variant, self.platform)
 
     @property
+    def has_pthreads(self) -> bool:
+        """Whether its threads are those of POSIX."""
+        return self.platform not in ("wasi", "win32")
+
+    @property
     def is_wasm(self) -> bool:
         """Whether it is a module of WebAssembly, which exports what it is told to."""
         return self.platform == "wasi"

@@ -34,7 +34,7 @@ class CEngine(CompiledEngine):
     """An engine in the memory of this process, all of whose arrays it can use."""
 
     name = "c"
-    parallel = True
+    has_threads = True
 
     def empty(self, dtype: str, length: int, *, sparse: bool = False) -> np.ndarray:
         """Return an array of zeros."""

@@ -14,8 +14,8 @@ class Engine(Protocol):
     name: str
     packs: bool
     """Whether weights are worth packing (`Tensor.pack`)."""
-    parallel: bool
-    """Whether threads may compute at the same time."""
+    has_threads: bool
+    """Whether several threads compute at the same time."""
 
     def __getattr__(self, name: str) -> Any:
         """Return a generated class or enumeration."""

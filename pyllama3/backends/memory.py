@@ -91,7 +91,7 @@ class Memory:
 class MemoryEngine(CompiledEngine):
     """An engine with a memory of its own, one thread at a time."""
 
-    parallel = False
+    has_threads = False
 
     def __init__(self, classes: dict[str, Any], memory: Memory) -> None:
         super().__init__(classes)

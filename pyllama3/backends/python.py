@@ -20,7 +20,7 @@ class PythonEngine:
 
     name = "python"
     packs = False
-    parallel = False
+    has_threads = False
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module

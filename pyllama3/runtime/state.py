@@ -45,7 +45,7 @@ class State:
         self.threads = threads or model.threads
         self.core.init(model.core, context, sequences, batch, self.threads)
         self._workers = Workers(engine, self.core)
-        self._paces = {is_long: Pace(self.threads if engine.parallel else 1) for is_long in (False, True)}
+        self._paces = {is_long: Pace(self.threads if engine.has_threads else 1) for is_long in (False, True)}
         self.cache = self._allocate_cache()
         """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
         self._has_large_pages = False

@@ -27,7 +27,7 @@ class Workers:
         self._started: list[threading.Thread] = []
         self._process = os.getpid()
         self._team.set_gate(self._gate)
-        if engine.parallel:
+        if engine.has_threads:
             _watch_forks(engine.Team)
         self.dismiss = weakref.finalize(self, _dismiss, self._team, self._started, self._process)
 

@@ -183,7 +183,7 @@ def test_every_engine(engine: Engine, tmp_path: Path, precision: Precision, kind
     found, config = tmp_path / "tiny.gguf", tiny_config(vocab_size=301, layers=1)
     write_gguf(found, config, random_tensors(config, 6), GgmlType.Q4_1)
     small = Case(found, engine, precision, kind, 13)
-    threads = 4 if engine.parallel else 1
+    threads = 4 if engine.has_threads else 1
     check_batches(small, [([0, 1, 1, 0, 2, 0], threads), ([0] * 9, 1), ([1, 2], threads)])
     check_steps(small, [("at once", 1, 1), ("guess", 4, threads), ("save", 8, 1), ("one by one", 3, 1)], tmp_path / "p")
 

@@ -98,7 +98,7 @@ def test_the_default_stays_near_the_logits_of_the_oracle(default: EngineModel) -
 
 @pytest.mark.parametrize("index", CASES)
 def test_webassembly_gives_the_tokens_of_the_oracle(smollm2_path: Path, index: int) -> None:
-    expected, model = case(index), load(built_engine("wasm"), smollm2_path, "exact")
+    expected, model = case(index), load(smollm2_path, "exact", backend="wasm")
     assert greedy(model, expected["prompt_ids"], len(expected["greedy"])) == expected["greedy"]
 
 

@@ -132,14 +132,15 @@ def pointer(values: array.array[float]) -> ctypes.c_void_p:
 
 
 def allowed(flags: list[str]) -> list[str]:
-    """Return the symbols of instructions that the compiler may use."""
+    """Return the symbols of threads, and of instructions that the compiler may use."""
     command = ["cc", *flags, "-dM", "-E", "-xc", os.devnull]
     macros = {line.split()[1] for line in subprocess.check_output(command, text=True).splitlines()}
     avx2 = {"__AVX2__", "__FMA__", "__F16C__"} <= macros
     vnni = avx2 and {"__AVX512VNNI__", "__AVX512VL__"} <= macros
     neon = {"__ARM_NEON", "__aarch64__"} <= macros
     dotprod = neon and "__ARM_FEATURE_DOTPROD" in macros
-    return ["AVX2"] * avx2 + ["VNNI"] * vnni + ["NEON"] * neon + ["DOTPROD"] * dotprod
+    symbols = ["THREADS"] + ["SSE2"] * ("__SSE2__" in macros)
+    return symbols + ["AVX2"] * avx2 + ["VNNI"] * vnni + ["NEON"] * neon + ["DOTPROD"] * dotprod
 
 
 @needs_cc
@@ -300,6 +301,9 @@ def test_no_sources_is_an_error(tmp_path: Path) -> None:
 
 # zig, and other targets
 
+THREADS = ["THREADS"]
+"""Symbols of the systems that have threads."""
+
 needs_zig = pytest.mark.skipif(find_zig() is None, reason="needs zig: pip install ziglang")
 
 
@@ -344,10 +348,14 @@ def test_zig_uses_the_instructions_that_gcc_does(
         (
             "x86_64-linux-gnu",
             ["libllama3.so", "libllama3-x86-64-v3.so", "libllama3-x86-64-v4-vnni.so"],
-            [[], ["AVX2"], ["AVX2", "VNNI"]],
+            [[*THREADS, "SSE2"], [*THREADS, "SSE2", "AVX2"], [*THREADS, "SSE2", "AVX2", "VNNI"]],
         ),
-        ("aarch64-linux-musl", ["libllama3.so", "libllama3-aarch64-dotprod.so"], [["NEON"], ["NEON", "DOTPROD"]]),
-        ("aarch64-macos", ["libllama3.dylib"], [["NEON", "DOTPROD"]]),
+        (
+            "aarch64-linux-musl",
+            ["libllama3.so", "libllama3-aarch64-dotprod.so"],
+            [[*THREADS, "NEON"], [*THREADS, "NEON", "DOTPROD"]],
+        ),
+        ("aarch64-macos", ["libllama3.dylib"], [[*THREADS, "NEON", "DOTPROD"]]),
         ("wasm32", ["llama3.wasm"], [["SIMD128"]]),
     ],
 )
