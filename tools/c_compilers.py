@@ -225,10 +225,11 @@ def examine(command: Sequence[str], profile: str, target: Target) -> CCompiler |
             accepted = [flag for flag in ours if flag not in refused]
             if name == "llama3" and not links(accepted):
                 return None
-            accepted += shlex.split(os.environ.get("CFLAGS", ""))
-            symbols = allowed_symbols([*command, *accepted], source.with_name("symbols.c"))
+            chosen = shlex.split(os.environ.get("CFLAGS", ""))  # comes last, so that it counts
+            symbols = allowed_symbols([*command, *accepted, *chosen], source.with_name("symbols.c"))
             if "VNNI" in symbols and accepts([*accepted, WHOLE_VECTORS]):
                 accepted.append(WHOLE_VECTORS)
+            accepted += chosen
             # a compiler for newer processors only has nothing to add
             if all(symbols != variant.symbols for variant in variants.values()):
                 variants[name] = Variant(tuple(accepted), symbols)

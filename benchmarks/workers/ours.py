@@ -26,7 +26,7 @@ class Worker:
         """Return the ways to compute that are to be compared: the usual one."""
         return ["default"]
 
-    def load(self, path: str, context: int, threads: int, precision: Precision) -> None:
+    def load(self, path: str, context: int, threads: int, precision: Precision = "default") -> None:
         """Load a model, instead of the one before."""
         self._sessions: dict[int, Session] = {}
         self._model = EngineModel(load_engine("c"), load_weights(path), threads=threads, precision=precision)
