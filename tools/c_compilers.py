@@ -19,7 +19,8 @@ from .targets import HOST, Target
 
 # The first flags for floats let gcc vectorize comparisons and calls, and change no result that is a number; that after
 # them lets it inline public kernels into each other; without contraction, a sum has the same bits in every kernel. The
-# parameters keep the loops over 16 lanes loops, which are then vectorized, and let the steps of kernels grow together.
+# parameters keep the loops over 16 lanes loops, which are then vectorized, and let the steps of kernels grow together,
+# as the last one does in clang.
 CFLAGS = [
     "-std=gnu11",
     "-fno-trapping-math",
@@ -32,6 +33,7 @@ CFLAGS = [
     "--param=large-function-growth=10000",
     "--param=inline-unit-growth=1000",
     "--param=large-stack-frame-growth=10000",
+    "-mllvm=-inline-threshold=2000",
     "-Wall",
     "-Wextra",
 ]
