@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..foreign import printable
+from ..store.urls import without_password
 from .output import say
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def download_progress(label: str) -> AbstractContextManager[Progress]:
     """Yield what draws the bytes of a download."""
-    return progress_bar(f"downloading {label}")
+    return progress_bar(f"downloading {without_password(label)}")
 
 
 @contextmanager

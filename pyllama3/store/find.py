@@ -14,11 +14,15 @@ from urllib.parse import unquote
 from ..errors import StoreError
 from ..files import cache_dir, shard_names
 from .aliases import ALIASES, PackagedFile
+from .urls import without_password
 
 # the modules that download take 20 ms to import: a model that is there already does not wait for them
 if TYPE_CHECKING:
     from .download import Progress
 
+
+_MAX_NAME = 150
+"""Characters of the name of a download, before which and behind which others come."""
 
 FORMS = f"a path, an alias ({', '.join(ALIASES)}), hf:org/repo[:file] or https://host/file[#sha256=...]"
 
@@ -134,16 +138,18 @@ def pull_url(ref: str, progress: Progress | None = None) -> Found:
     url, _, fragment = ref.partition("#")
     sha256 = fragment.removeprefix("sha256=") or None
     if fragment and not re.fullmatch(r"sha256=[0-9a-fA-F]{64}", fragment):
-        raise StoreError(f"{ref}: after # only sha256=<64 hexadecimal digits> is allowed")
+        raise StoreError(f"{without_password(ref)}: after # only sha256=<64 hexadecimal digits> is allowed")
     address, question_mark, query = url.partition("?")
     folder, slash, name = address.rpartition("/")
     names = shard_names(name)
     if sha256 and len(names) > 1:
-        raise StoreError(f"{ref}: one of {len(names)} shards; #sha256= is allowed for models in one file only")
+        raise StoreError(
+            f"{without_password(ref)}: one of {len(names)} shards; #sha256= is allowed for models in one file only"
+        )
     urls = [f"{folder}{slash}{shard}{question_mark}{query}" for shard in names]
     # Two servers may have a file of the same name; and a file that was not checked must not pass for one that was.
     prefix = hashlib.sha256((urls[0] + ref[len(url) :]).encode()).hexdigest()[:12]
-    safe_names = [re.sub(r"[^\w.+-]", "_", unquote(shard)) for shard in names]
+    safe_names = [re.sub(r"[^A-Za-z0-9_.+-]", "_", unquote(shard))[-_MAX_NAME:] for shard in names]
     targets = [cache_dir() / f"{prefix}-{shard or 'model'}" for shard in safe_names]
     if all(target.exists() for target in targets):
         return Found(targets[0], "the cache")
@@ -151,4 +157,4 @@ def pull_url(ref: str, progress: Progress | None = None) -> Found:
 
     for part_url, target in zip(urls, targets, strict=True):
         download(part_url, target, sha256=sha256, progress=progress)
-    return Found(targets[0], url)
+    return Found(targets[0], without_password(url))

@@ -32,7 +32,7 @@ from pyllama3.store import find as store
 from pyllama3.store.aliases import PackagedFile
 from pyllama3.store.find import find_model, pull
 
-CONTENT = random.Random(1).randbytes(3_000_000)
+CONTENT = b"GGUF" + random.Random(1).randbytes(3_000_000) + b"FUGG"  # a changed one is read backwards
 
 
 class Server(http.server.ThreadingHTTPServer):
