@@ -12,12 +12,12 @@ import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..errors import TemplateError
 from .builtin_templates import BY_END_TOKEN
 from .messages import Message, as_templates_know_it, check_messages, has_parts, with_joined_parts
 from .shield import mark, mark_names, names_looked_for, shielded, without_marks, without_shields
+from .template_guard import GuardedEnvironment, guarded, limited
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
 
@@ -131,7 +131,8 @@ class ChatTemplate:
         template = self._compile(name, marked)
         tokens = {key: mark(value, marked) if isinstance(value, str) else value for key, value in self._tokens.items()}
         try:
-            return template.render(**tokens, **variables)
+            with limited(_text_size(variables)):
+                return template.render(**tokens, **variables)
         except Exception as error:  # a template can raise anything, as any program can
             raise TemplateError(f"chat template: {_one_line(str(error)) or type(error).__name__}") from error
 
@@ -207,22 +208,38 @@ class _Generation(Extension):
 
 
 @functools.cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment() -> GuardedEnvironment:
+    environment = GuardedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
     )
-    environment.filters["tojson"] = _to_json
+    environment.filters["tojson"] = guarded(_to_json)
     environment.globals["raise_exception"] = _raise_exception
     return environment
 
 
 def _read(read: Callable[[], _T]) -> _T:
     try:
-        return read()
+        with limited():
+            return read()
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"chat template, line {error.lineno}: {_one_line(error.message)}") from error
-    except RecursionError as error:
+    except (
+        RecursionError,
+        MemoryError,
+        SyntaxError,
+    ) as error:  # Python has limits for programs, which templates become
         raise TemplateError("chat template: too deeply nested") from error
+    except Exception as error:
+        raise TemplateError(f"chat template: {_one_line(str(error)) or type(error).__name__}") from error
+
+
+def _text_size(value: Any) -> int:
+    """Return how many characters the strings in a structure of JSON's types have."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_text_size, value.values()))
+    return sum(map(_text_size, value)) if isinstance(value, Sequence) else 0
 
 
 def _to_json(
