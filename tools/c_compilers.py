@@ -45,7 +45,7 @@ PROFILES = {
 }
 
 # By itself, zig takes -O3 for -O2 and keeps frame pointers, and without it checks for undefined behaviour.
-_ZIG_FASTEST = ["-Xclang", "-O3", "-fomit-frame-pointer", "-mllvm", "-inline-threshold=2000"]
+_ZIG_FASTEST = ["-Xclang", "-O3", "-fomit-frame-pointer"]
 ZIG_CFLAGS = {
     "local": _ZIG_FASTEST,
     "portable": _ZIG_FASTEST,
