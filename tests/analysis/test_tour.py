@@ -31,12 +31,12 @@ from pyllama3.cli import main
 from pyllama3.errors import PyLlama3Error
 from pyllama3.runtime.model import EngineModel
 from pyllama3.weights import Weights, load_weights
-from tools.build_engine import find_pyfut
 from tools.tour import TourError
 from tools.tour.numbers import measure
 from tools.tour.page import ROOT as TOUR_ROOT
 from tools.tour.page import Tour, make, read_numbers, write
 from tools.tour.quotes import Sources, quote_numpy
+from tools.transpilers import find_pyfut
 
 PAGE = ROOT / "docs" / "tour.md"
 
