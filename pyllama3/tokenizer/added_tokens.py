@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from .vocabulary import Edges
 
-_WORD_END, _WORD_START = re.compile(r"\w\Z"), re.compile(r"\w")
+_WORD, _BLANKS = re.compile(r"\w"), re.compile(r"\s*")
 
 
 class AddedTokens:
@@ -34,15 +34,21 @@ class AddedTokens:
             if begin < start:  # a token before has swallowed its beginning, which can only be blank
                 continue
             if edges is not None:
-                if edges.single_word and (_WORD_END.search(text, 0, begin) or _WORD_START.match(text, end)):
+                if edges.single_word and ((begin and _WORD.match(text, begin - 1)) or _WORD.match(text, end)):
                     continue
                 if edges.lstrip:
                     begin = start + len(text[start:begin].rstrip())
                 if edges.rstrip:
-                    end += len(text[end:]) - len(text[end:].lstrip())
+                    end = _match_end(_BLANKS, text, end)
             if start < begin:
                 yield text[start:begin]
             yield self._ids[match[0]]
             start = end
         if start < len(text):
             yield text[start:]
+
+
+def _match_end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Return where a match that is always there ends, without a copy of the rest of the text."""
+    match = pattern.match(text, start)
+    return match.end() if match else start

@@ -7,6 +7,7 @@ the template's own ones are marked instead, by a character in front.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -74,16 +75,32 @@ def _any_of(names: Collection[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
 
 
+@functools.lru_cache(maxsize=8)
+def _first_characters(names: frozenset[str]) -> re.Pattern[str]:
+    """Return what finds the first characters of names in a text, each by itself: names may overlap."""
+    rests: dict[str, list[str]] = {}
+    for name in names:
+        rests.setdefault(name[0], []).append(name[1:])
+    return re.compile("|".join(f"{re.escape(first)}(?={_one_of(ends)})" for first, ends in rests.items()))
+
+
+def _one_of(texts: Sequence[str]) -> str:
+    """Return an expression that matches where one of some texts is, and looks only once for what all begin with."""
+    first, last = min(texts), max(texts)
+    same = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return re.escape(first[:same]) + "(?:" + "|".join(re.escape(text[same:]) for text in texts) + ")"
+
+
 def _shielded_text(text: str, names: Collection[str]) -> str:
+    names = frozenset(filter(None, names))
+    if not names:
+        return text
     end = len(text.rstrip())
-    first_characters = {name[0] for name in names}
-    longest = max(map(len, names), default=0)
-
-    def begins_name(start: int) -> bool:
-        tail = text[start : min(end, start + longest)]
-        return any(text.startswith(name, start) or name.startswith(tail) for name in names)
-
-    return "".join(c + _SHIELD if c in first_characters and begins_name(i) else c for i, c in enumerate(text))
+    longest = max(map(len, names))
+    tails = {i for i in range(max(0, end - longest), end) if any(name.startswith(text[i:end]) for name in names)}
+    places = sorted({match.start() for match in _first_characters(names).finditer(text)} | tails)
+    starts = [0, *(place + 1 for place in places)]
+    return _SHIELD.join(text[start:stop] for start, stop in zip(starts, [*starts[1:], len(text)], strict=True))
 
 
 def _children(node: nodes.Node) -> Iterator[nodes.Node]:

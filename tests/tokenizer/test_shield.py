@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pyllama3.errors import TemplateError
 from pyllama3.tokenizer.chat_template import ChatTemplate, encode_chat, find_template
-from pyllama3.tokenizer.shield import without_shields
+from pyllama3.tokenizer.shield import shielded, without_shields
 from pyllama3.tokenizer.tokenizer import Tokenizer
 from pyllama3.tokenizer.vocabulary import read_gguf_vocabulary
 
@@ -81,3 +81,18 @@ def test_what_templates_know_of_messages_and_tokens() -> None:
     assert found is not None
     pad = metadata["tokenizer.ggml.tokens"][5]
     assert found.render([{"role": "assistant", "content": None, "thinking": "hm"}]) == f"{pad}|hm|"
+
+
+@given(
+    st.lists(st.text("<|ab >", min_size=1, max_size=4), min_size=1, max_size=5),
+    st.text("<|ab >", max_size=12),
+)
+def test_names_are_shielded_wherever_they_begin(names: list[str], text: str) -> None:
+    """One place after the other is looked at, as nobody would for long texts."""
+    shield, end = "\U0010ffff", len(text.rstrip())
+
+    def begins(at: int) -> bool:
+        return any(text.startswith(name, at) or (at < end and name.startswith(text[at:end])) for name in names)
+
+    expected = "".join(character + shield * begins(at) for at, character in enumerate(text))
+    assert shielded(text, names) == expected
