@@ -50,7 +50,7 @@ class Llama:
     ) -> None:
         """Put the parts together; `Llama.load` is the usual way."""
         self._weights = weights
-        self._model = model
+        self._open_model: EngineModel | None = model
         self.tokenizer = Tokenizer(vocabulary)
         self._vocabulary = vocabulary
         self._own_template = chat_template
@@ -100,6 +100,12 @@ class Llama:
         weights = replace(weights, config=weights.config.for_context(context))
         engine_model = EngineModel(engine, weights, threads=chosen, precision=precision, cache_type=cache_type)
         return cls(weights, engine_model, vocabulary, context, chat_template)
+
+    @property
+    def _model(self) -> EngineModel:
+        if self._open_model is None:
+            raise OptionError("the model is closed")
+        return self._open_model
 
     @property
     def config(self) -> ModelConfig:
@@ -298,7 +304,7 @@ class Llama:
     def close(self) -> None:
         """Let go of the weights; the model can not be used any more."""
         self._weights.close()
-        vars(self).pop("_model", None)
+        self._open_model = None
 
     def __enter__(self) -> Llama:
         return self

@@ -169,3 +169,11 @@ def test_a_closed_model_lets_go_of_its_file(engine: Engine, tmp_path: Path) -> N
     gc.collect()
     assert str(path) not in Path("/proc/self/maps").read_text()
     llm.close()
+
+
+def test_a_closed_model_says_so(path: Path) -> None:
+    llm = Llama.load(path, threads=1)
+    llm.close()
+    for use in (llm.session, lambda: llm.config, lambda: llm.generate("x"), lambda: llm.scheduler(1)):
+        with pytest.raises(OptionError, match=r"^the model is closed$"):
+            use()

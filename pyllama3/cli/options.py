@@ -8,7 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from ..foreign import read_whole
+
 DEFAULT_MODEL = "smollm2"
+
+_MAX_BYTES = 1 << 24
+"""Of a chat template or a schema."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -26,9 +31,11 @@ def _read_file(_context: click.Context, _parameter: click.Parameter, path: Path 
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+        return read_whole(path, max_bytes=_MAX_BYTES, regular=False).decode()
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{path}: not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _read_biases(

@@ -8,7 +8,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from ..errors import PyLlama3Error
@@ -19,10 +19,8 @@ from .slash_commands import COMMANDS, SETTINGS, Chat
 
 def converse(chat: Chat) -> None:
     """Hold a conversation until /quit or Ctrl-D."""
-    history = cache_dir() / "chat_history"
-    history.parent.mkdir(parents=True, exist_ok=True)
     session: PromptSession[str] = PromptSession(
-        history=FileHistory(str(history)),
+        history=_history(),
         auto_suggest=AutoSuggestFromHistory(),
         completer=_CommandCompleter(),
         complete_while_typing=False,
@@ -44,6 +42,17 @@ def converse(chat: Chat) -> None:
             say(f"pyllama3: {error}", err=True)
         except KeyboardInterrupt:
             say("(stopped)", err=True)
+
+
+def _history() -> History:
+    """Return what was typed before, from a file, or from now on only if that cannot be written."""
+    path = cache_dir() / "chat_history"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(path))
 
 
 def _read(session: PromptSession[str]) -> str:

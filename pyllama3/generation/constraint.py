@@ -43,7 +43,7 @@ def json_schema(schema: Mapping[str, Any] | str) -> Grammar:
     text = schema if isinstance(schema, str) else json.dumps(schema)
     try:
         source = llguidance.LLMatcher.grammar_from_json_schema(text, defaults=_COMPACT)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OptionError(f"JSON schema: {_one_line(str(error))}") from None
     return _checked(source, "JSON schema")
 
@@ -54,7 +54,11 @@ def regex(pattern: str) -> Grammar:
     Raises:
         OptionError: the expression is damaged, or llguidance is not installed.
     """
-    return _checked(_llguidance().LLMatcher.grammar_from_regex(pattern), f"regular expression {pattern!r}")
+    what = f"regular expression {pattern!r:.300}"
+    try:
+        return _checked(_llguidance().LLMatcher.grammar_from_regex(pattern), what)
+    except UnicodeEncodeError:
+        raise OptionError(f"{what}: not UTF-8 text") from None
 
 
 class GrammarCompiler:

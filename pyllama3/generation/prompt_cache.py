@@ -17,11 +17,14 @@ import numpy as np
 
 from ..errors import OptionError, PromptCacheError
 from ..files import replacing
+from ..foreign import parse_json, read_whole
 from ..runtime.session import Session, check_ids
 from .generation import Piece
 
 MAGIC = b"PYLLAMA3 PROMPT 2\n"
 _DIGEST_SIZE = 16
+_MAX_BYTES = 1 << 40
+"""The caches of 131072 tokens of Llama 3.1 405B have 68 GB."""
 
 
 def save_prompt(path: Path, session: Session, count: int) -> None:
@@ -57,9 +60,11 @@ def load_prompt(path: Path, session: Session) -> None:
             not fit into the context; the session is as before.
     """
     try:
-        data = path.read_bytes()
+        data = read_whole(path, max_bytes=_MAX_BYTES)
     except OSError as error:
         raise PromptCacheError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise PromptCacheError(f"{path}: {error}") from None
     header, payload = _parse(path, data)
     for name, ours in _kind(session).items():
         if header.get(name) != ours:
@@ -125,7 +130,7 @@ def _parse(path: Path, data: bytes) -> tuple[dict[str, Any], memoryview]:
         raise PromptCacheError(f"{path}: damaged: its {len(data)} bytes are not those that were written")
     end = 8 + int.from_bytes(content[:8], "little")
     try:
-        header = json.loads(bytes(content[8:end]))
+        header = parse_json(bytes(content[8:end]))
         if isinstance(header["shapes"], list) and all(type(id) is int for id in header["ids"]):
             return header, content[end:]
     except (ValueError, KeyError, TypeError):
