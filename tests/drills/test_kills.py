@@ -25,7 +25,7 @@ COMMANDS = {
     "explain": ["explain", "-m", "m.gguf", "-s", "1", "-n", "2", "-o", "out.html", "Hi"],
     "chat": ["chat", "-m", "m.gguf", "--temp", "0", "-n", "4"],
 }
-TYPED = "Hi\n/save talk.json\nHi\n/save talk.json\n"
+TYPED = "Hi\nHi\n/save talk.json\n"
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[str]:

@@ -285,7 +285,7 @@ def test_progress_and_ctrl_c_in_a_narrow_terminal(long_path: Path, tmp_path: Pat
     arguments = ["-m", "pyllama3", "batch", "-m", str(long_path), "-c", str(LONGEST), "--parallel", "1"]
     arguments += ["in.jsonl", "out.jsonl"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    options: Any = {"env": environment, "cwd": str(tmp_path), "dimensions": (24, 50), "timeout": 30}
+    options: Any = {"env": environment, "cwd": str(tmp_path), "dimensions": (24, 50), "timeout": 300}
     child = pexpect.spawn(sys.executable, arguments, encoding="utf-8", **options)
     child.expect_exact("answering in.jsonl\r\n")
     child.expect(r"  \[-+\]  0/600")
