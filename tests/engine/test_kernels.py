@@ -59,7 +59,7 @@ def test_dot_with_16_bit_floats(any_engine: Engine, type: TensorType, count: int
 @pytest.mark.parametrize("count", LENGTHS)
 def test_add(any_engine: Engine, count: int) -> None:
     y, x = Output(any_engine, normal(count)), Input(any_engine, normal(count, seed=2))
-    any_engine.Kernels.add(y.run, x.run, count)
+    any_engine.Kernels.add(y.run, 0, x.run, 0, count)
     np.testing.assert_array_equal(y.result(), normal(count) + normal(count, seed=2))
 
 

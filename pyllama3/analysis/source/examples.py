@@ -18,7 +18,7 @@ _COSINES, _SINES = ([function(angle) for angle in (math.pi / 6, math.pi / 3)] fo
 
 EXAMPLES: dict[str, dict[str, Argument]] = {
     "Kernels.Dot": {"a": _ROW, "aOffset": 0, "b": [1.0, 2.0, 3.0, 4.0], "bOffset": 0, "count": 4},
-    "Kernels.Add": {"y": [1.0, 2.0, 3.0, 4.0], "x": _ROW, "count": 4},
+    "Kernels.Add": {"y": [1.0, 2.0, 3.0, 4.0], "yOffset": 0, "x": _ROW, "xOffset": 0, "count": 4},
     "Kernels.RmsNorm": {
         "y": [0.0] * 4,
         "x": _ROW,
@@ -27,8 +27,8 @@ EXAMPLES: dict[str, dict[str, Argument]] = {
         "dim": 4,
         "eps": 1e-5,
     },
-    "Kernels.RopeInterleaved": {"x": _ROW, "offset": 0, "cosines": _COSINES, "sines": _SINES, "angle": 0, "half": 2},
-    "Kernels.RopeHalfSplit": {"x": _ROW, "offset": 0, "cosines": _COSINES, "sines": _SINES, "angle": 0, "half": 2},
+    "Kernels.RopeInterleaved": {"x": _ROW, "offset": 0, "cosines": _COSINES, "sines": _SINES, "angle": 0, "pairs": 2},
+    "Kernels.RopeHalfSplit": {"x": _ROW, "offset": 0, "cosines": _COSINES, "sines": _SINES, "angle": 0, "pairs": 2},
     "Kernels.Softmax": {"x": _ROW, "offset": 0, "count": 4},
     "Kernels.SwiGlu": {"gate": _ROW, "up": [1.0, 2.0, 3.0, 4.0], "offset": 0, "count": 4},
     "Kernels.ExpNegative": {"x": -1.0},
