@@ -88,6 +88,13 @@ def check_pairs(engine: Engine, pairs: Integers, x: Integers, start: Integers) -
     np.testing.assert_array_equal(sums.result(), start + pairs.reshape(LANES, 2).astype(np.int64) @ x.astype(np.int64))
 
 
+@given(arrays(np.int16, 32, elements=SHORTS))
+def test_pairs_are_loaded(engine: Engine, pairs: Integers) -> None:
+    y = Output(engine, (LANES,), "int32")
+    engine.Lanes.load_pairs(y.run, Input(engine, padded(pairs), "int16").array, MARGIN + AT)
+    np.testing.assert_array_equal(y.result(), pairs.astype("<i2").view("<i4"))
+
+
 @given(arrays(np.int16, 32, elements=SHORTS), arrays(np.int16, 2, elements=st.integers(-32767, 32767)))
 def test_pairs_of_any_numbers(engine: Engine, pairs: Integers, x: Integers) -> None:
     check_pairs(engine, pairs, x, np.zeros(LANES, np.int64))
