@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .arguments import file_path, instance
 from .errors import OptionError, PyLlama3Error
 from .files import json_bytes, replacing
 from .foreign import parse_json, read_whole
@@ -24,7 +25,7 @@ class Conversation:
 
     def __init__(self, llm: Llama, *, system: str | None = None) -> None:
         """Begin with no messages but the system message."""
-        self.llm = llm
+        self.llm = instance("llm", llm, Llama, "a Llama")
         self.session = llm.session()
         self.messages: list[Message] = []
         self.system = system
@@ -81,6 +82,7 @@ class Conversation:
         Raises:
             OptionError: the file cannot be written.
         """
+        path = file_path("the path", path)
         try:
             with replacing(path) as file:
                 file.write(json_bytes({"messages": self.messages}, indent=1) + b"\n")
@@ -133,6 +135,7 @@ def read_messages(path: Path) -> list[Message]:
     Raises:
         OptionError: the file cannot be read, or is not a conversation.
     """
+    path = file_path("the path", path)
     try:
         content = parse_json(read_whole(path, max_bytes=_MAX_BYTES, regular=False))
     except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import OptionError
+from .arguments import integer
 
 _X86_64_V3 = {
     *("cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"),
@@ -68,9 +68,7 @@ def choose_threads(threads: int | None) -> int:
     Raises:
         OptionError: the number is out of range.
     """
-    if threads is not None and not 1 <= threads <= MAX_THREADS:
-        raise OptionError(f"threads is {threads}; allowed: 1 to {MAX_THREADS}")
-    return threads or physical_cores()
+    return physical_cores() if threads is None else integer("threads", threads, least=1, most=MAX_THREADS)
 
 
 def _quota() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -69,7 +69,7 @@ def parse_json(
         value = None
         is_too_deep = True
     else:
-        is_too_deep = _is_deep(value)
+        is_too_deep = is_deep(value)
     if is_too_deep:
         raise ValueError(f"is nested too deeply; at most {MAX_DEPTH} levels are read")
     return value
@@ -81,20 +81,20 @@ def _parse_int(digits: str) -> int:
     return int(digits)
 
 
-def _is_deep(value: Any) -> bool:
+def is_deep(value: Any) -> bool:
     """Tell whether there are more than `MAX_DEPTH` levels, by going through them one after the other."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [item for items in level for item in _items(items) if isinstance(item, (dict, list))]
+        level = [item for items in level for item in _items(items) if isinstance(item, (Mapping, list, tuple))]
         if not level:
             return False
     return True
 
 
 def _items(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return value.values()
-    return value if isinstance(value, list) else ()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def read_whole(path: Path, *, max_bytes: int, regular: bool = True) -> bytes:

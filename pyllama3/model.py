@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import file_path, function, instance, integer, items, real, shown, text
 from .backends import load_engine
 from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
@@ -88,13 +89,18 @@ class Llama:
             PyLlama3Error: one of its subclasses tells what is wrong with an argument or a file.
         """
         chosen = choose_threads(threads)
+        if progress is not None:
+            function("progress", progress)
+        if chat_template is not None:
+            text("chat_template", chat_template)
+        adapters = [_adapter(given) for given in items("lora", lora, "pairs of a path and a scale")]
         engine = load_engine(backend)
-        weights = load_weights(find_model(str(model), progress=progress))
-        for adapter, scale in lora:
-            weights = with_lora(weights, Path(adapter), scale)
+        weights = load_weights(find_model(_reference(model), progress=progress))
+        for adapter, scale in adapters:
+            weights = with_lora(weights, adapter, scale)
         most = weights.config.context
-        if context is not None and not 1 <= context <= most:
-            raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")
+        if context is not None and not 1 <= (context := integer("context", context)) <= most:
+            raise OptionError(f"context is {shown(context)}; allowed for this model: 1 to {most}")
         vocabulary = weights.load_vocabulary()
         context = context or min(most, DEFAULT_CONTEXT)
         weights = replace(weights, config=weights.config.for_context(context))
@@ -203,20 +209,22 @@ class Llama:
             ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
             OptionError: an option is unknown or out of range.
         """
-        ids = self.encode_prompt(prompt) if isinstance(prompt, str) else prompt
+        ids = self.encode_prompt(prompt) if isinstance(prompt, str) else items("the prompt", prompt, "token ids")
         if not ids:
             raise OptionError("the prompt is empty, and the model has no token to begin a text with")
+        if session is not None and instance("session", session, Session, "a Session").model is not self._model:
+            raise OptionError("the session is one of another model")
         settings = _sampler_options(options)
-        constraint = self.constraint(grammar) if grammar else None
+        constraint = None if grammar is None else self.constraint(grammar)
         drafter = self._drafter(lookup, draft, draft_tokens)
-        session = session or self.session()
+        session = self.session() if session is None else session
         return generate(
             session,
             self.tokenizer,
             session.reuse(ids),
             options=settings,
             max_tokens=max_tokens,
-            stop=[stop] if isinstance(stop, str) else stop,
+            stop=stop,
             top_logprobs=top_logprobs,
             constraint=constraint,
             drafter=drafter,
@@ -244,7 +252,7 @@ class Llama:
         prompt: Sequence[int],
         *,
         max_tokens: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Sequence[str] = (),
         top_logprobs: int = 0,
         grammar: Grammar | None = None,
         **options: Any,
@@ -255,18 +263,17 @@ class Llama:
             ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
             OptionError: an option is unknown or out of range.
         """
-        check_ids(prompt, self.config.vocab_size)
         return Generation(
             self._model.engine,
             self.config.vocab_size,
             self.tokenizer,
-            prompt,
+            check_ids(prompt, self.config.vocab_size),
             context=self.context,
             options=_sampler_options(options),
             max_tokens=max_tokens,
             stop=stop,
             top_logprobs=top_logprobs,
-            constraint=self.constraint(grammar) if grammar else None,
+            constraint=None if grammar is None else self.constraint(grammar),
         )
 
     def scheduler(self, sequences: int) -> Scheduler:
@@ -291,10 +298,10 @@ class Llama:
 
     def _drafter(self, lookup: int, draft: Llama | None, draft_tokens: int) -> Drafter | None:
         if draft is None:
-            return PromptLookup(lookup) if lookup else None
-        if lookup:
+            return PromptLookup(lookup) if integer("lookup", lookup) else None
+        if integer("lookup", lookup):
             raise OptionError("lookup and draft exclude each other")
-        if not self.tokenizer.has_tokens_of(draft.tokenizer):
+        if not self.tokenizer.has_tokens_of(instance("draft", draft, Llama, "a Llama").tokenizer):
             raise OptionError(
                 f"the draft model {draft.config.name} has another vocabulary than {self.config.name}; "
                 "its guesses would mean other texts"
@@ -311,6 +318,19 @@ class Llama:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _reference(model: Any) -> str:
+    """Return how `find_model` is told of a model."""
+    return model if isinstance(model, str) else str(file_path("the model", model))
+
+
+def _adapter(given: Any) -> tuple[Path, float]:
+    """Return the path of a LoRA adapter and its scale."""
+    pair = items("lora", given, "pairs of a path and a scale")
+    if len(pair) != 2:
+        raise OptionError(f"lora has {shown(given)}; pairs of a path and a scale are expected")
+    return file_path("the path of a LoRA adapter", pair[0]), real("the scale of a LoRA adapter", pair[1])
 
 
 def _sampler_options(options: Mapping[str, Any]) -> SamplerOptions:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..arguments import shown, text
 from ..errors import BackendError
 from .build_folder import (
     BACKENDS,
@@ -44,9 +45,9 @@ def load_engine(name: str | None = None, folder: Path | None = None) -> Engine:
         BackendError: the name is unknown, that engine has not been built, or a package that it needs is not installed.
     """
     folder = folder or engine_dir()
-    name = name or default_backend(folder)
+    name = default_backend(folder) if name is None else text("backend", name)
     if name not in BACKENDS:
-        raise BackendError(f"backend '{name}' is unknown; known: {', '.join(BACKENDS)}")
+        raise BackendError(f"backend {shown(name)} is unknown; known: {', '.join(BACKENDS)}")
     path = engine_file(name, folder)
     if not path.is_file():
         how = {"c": "'invoke build' (needs a C compiler)", "wasm": "'invoke build --target wasm32'"}

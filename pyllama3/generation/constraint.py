@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import instance, mapping, text
 from ..errors import OptionError
 from ..tokenizer.tokenizer import Tokenizer
 
@@ -40,10 +41,11 @@ def json_schema(schema: Mapping[str, Any] | str) -> Grammar:
         OptionError: the schema is not JSON, uses what llguidance does not support, or that is not installed.
     """
     llguidance = _llguidance()
-    text = schema if isinstance(schema, str) else json.dumps(schema)
     try:
-        source = llguidance.LLMatcher.grammar_from_json_schema(text, defaults=_COMPACT)
-    except (ValueError, RecursionError) as error:
+        is_text = isinstance(schema, str)
+        json_text = schema if is_text else json.dumps(dict(mapping("the schema", schema, "a JSON schema")))
+        source = llguidance.LLMatcher.grammar_from_json_schema(json_text, defaults=_COMPACT)
+    except (ValueError, TypeError, RecursionError) as error:
         raise OptionError(f"JSON schema: {_one_line(str(error))}") from None
     return _checked(source, "JSON schema")
 
@@ -54,7 +56,7 @@ def regex(pattern: str) -> Grammar:
     Raises:
         OptionError: the expression is damaged, or llguidance is not installed.
     """
-    what = f"regular expression {pattern!r:.300}"
+    what = f"regular expression {text('the pattern', pattern)!r:.300}"
     try:
         return _checked(_llguidance().LLMatcher.grammar_from_regex(pattern), what)
     except UnicodeEncodeError:
@@ -85,7 +87,8 @@ class GrammarCompiler:
         Raises:
             OptionError: the grammar is too large for this vocabulary.
         """
-        return Constraint(self._new_matcher(self._tokenizer, grammar.source, log_level=0), self.vocab_size)
+        source = instance("the grammar", grammar, Grammar, "what json_schema, json_object or regex returns").source
+        return Constraint(self._new_matcher(self._tokenizer, source, log_level=0), self.vocab_size)
 
 
 class Constraint:

@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import integer, shown
 from ..backends import Engine
-from ..errors import ContextError, OptionError
+from ..errors import ContextError
 from ..tokenizer.tokenizer import StreamDecoder, Tokenizer
 from .constraint import Constraint
 from .sampling import SamplerOptions, TokenSampler, find_bias
@@ -77,7 +78,7 @@ class Generation:
         context: int,
         options: SamplerOptions,
         max_tokens: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Sequence[str] = (),
         top_logprobs: int = 0,
         constraint: Constraint | None = None,
     ) -> None:
@@ -87,13 +88,12 @@ class Generation:
             ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
             OptionError: an option is out of range.
         """
-        if max_tokens is not None and max_tokens < 1:
-            raise OptionError(f"max_tokens is {max_tokens}; allowed: 1 or more")
-        if not 0 <= top_logprobs <= vocab_size:
-            raise OptionError(f"top_logprobs is {top_logprobs}; allowed: 0 to {vocab_size}")
+        if max_tokens is not None:
+            max_tokens = integer("max_tokens", max_tokens, least=1)
+        self._top_logprobs = integer("top_logprobs", top_logprobs, least=0, most=vocab_size)
         room = context - len(ids)
         if room < (max_tokens or 1):
-            wanted = "" if max_tokens is None else f" and {max_tokens} more to generate"
+            wanted = "" if max_tokens is None else f" and {shown(max_tokens)} more to generate"
             raise ContextError(f"{len(ids)} prompt tokens{wanted} do not fit into the context of {context}")
         self.ids = list(ids)
         """The prompt and all tokens so far, also the one that stops."""
@@ -105,7 +105,6 @@ class Generation:
         self._sampler = TokenSampler(engine, vocab_size, options, find_bias(options, tokenizer, vocab_size))
         self._decoder = StreamDecoder(tokenizer)
         self._filter = StopFilter(stop)
-        self._top_logprobs = top_logprobs
         self._constraint = constraint
         self._stats = Statistics(prompt_tokens=0, prompt_seconds=0.0)
         self._first = 0.0

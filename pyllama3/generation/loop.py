@@ -22,7 +22,7 @@ def generate(
     *,
     options: SamplerOptions,
     max_tokens: int | None = None,
-    stop: Sequence[str] = (),
+    stop: str | Sequence[str] = (),
     top_logprobs: int = 0,
     constraint: Constraint | None = None,
     drafter: Drafter | None = None,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import file_path, instance, integer, shown
 from ..errors import OptionError, PromptCacheError
 from ..files import replacing
 from ..foreign import parse_json, read_whole
@@ -34,8 +35,9 @@ def save_prompt(path: Path, session: Session, count: int) -> None:
         OptionError: the session does not hold that many tokens.
         PromptCacheError: the file cannot be written.
     """
-    if not 1 <= count <= session.position:
-        raise OptionError(f"cannot save {count} tokens; the session holds {session.position}")
+    path, session = file_path("the path", path), instance("the session", session, Session, "a Session")
+    if not 1 <= (count := integer("the number of tokens", count)) <= session.position:
+        raise OptionError(f"cannot save {shown(count)} tokens; the session holds {session.position}")
     arrays = [np.ascontiguousarray(view) for view in session.cache_views(count)]
     shapes = [array.shape for array in arrays]
     content = {**_kind(session), "ids": session.ids[:count], "shapes": shapes}
@@ -59,6 +61,7 @@ def load_prompt(path: Path, session: Session) -> None:
         PromptCacheError: the file cannot be read, is damaged, is one of another model or precision, or its prompt does
             not fit into the context; the session is as before.
     """
+    path, session = file_path("the path", path), instance("the session", session, Session, "a Session")
     try:
         data = read_whole(path, max_bytes=_MAX_BYTES)
     except OSError as error:

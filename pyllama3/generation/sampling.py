@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import secrets
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import integer, mapping, real, shown
 from ..backends import Engine
 from ..errors import OptionError
 from ..tokenizer.tokenizer import Tokenizer
@@ -18,6 +21,19 @@ from ..tokenizer.tokenizer import Tokenizer
 _MAX_SEED = 2**63 - 1
 _LARGEST = 1e15
 """Largest magnitude of what is added to logits, or what they are multiplied with: all of it leaves them finite."""
+
+_INTEGERS = {"top_k": 2**31 - 1, "repeat_last_n": 2**31 - 1, "seed": _MAX_SEED}
+"""Options that are whole numbers, and the largest of each."""
+_ANY = (-_LARGEST, _LARGEST, f"{-_LARGEST:g} to {_LARGEST:g}")
+_NUMBERS = {
+    "temperature": (0, sys.float_info.max, "0 or more"),
+    "top_p": (math.ulp(0), 1, "more than 0, at most 1"),
+    "min_p": (0, 1, "0 to 1"),
+    "repeat_penalty": (1 / _LARGEST, _LARGEST, f"{1 / _LARGEST:g} to {_LARGEST:g}"),
+    "presence_penalty": _ANY,
+    "frequency_penalty": _ANY,
+}
+"""Options that are numbers: the smallest and the largest of each, and what is said about them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,27 +62,31 @@ class SamplerOptions:
     """Same seed, same tokens; None takes a random one."""
 
     def __post_init__(self) -> None:
-        """Check the ranges.
+        """Check the values, and make numbers of other libraries Python's own.
 
         Raises:
-            OptionError: a value is outside of its range.
+            OptionError: a value has another type, or is outside of its range.
         """
-        for name, allowed, ok in (
-            ("temperature", "0 or more", 0 <= self.temperature < float("inf")),
-            ("top_k", "0 or more", 0 <= self.top_k < 2**31),
-            ("top_p", "more than 0, at most 1", 0 < self.top_p <= 1),
-            ("min_p", "0 to 1", 0 <= self.min_p <= 1),
-            ("repeat_penalty", f"{1 / _LARGEST:g} to {_LARGEST:g}", 1 / _LARGEST <= self.repeat_penalty <= _LARGEST),
-            ("repeat_last_n", "0 or more", 0 <= self.repeat_last_n < 2**31),
-            ("presence_penalty", f"{-_LARGEST:g} to {_LARGEST:g}", abs(self.presence_penalty) <= _LARGEST),
-            ("frequency_penalty", f"{-_LARGEST:g} to {_LARGEST:g}", abs(self.frequency_penalty) <= _LARGEST),
-            ("seed", f"0 to {_MAX_SEED}", self.seed is None or 0 <= self.seed <= _MAX_SEED),
-        ):
-            if not ok:
-                raise OptionError(f"{name} is {getattr(self, name)}; allowed: {allowed}")
-        for token, bias in self.logit_bias.items():
-            if bias != -math.inf and not abs(bias) <= _LARGEST:
-                raise OptionError(f"logit_bias of {token!r} is {bias}; allowed: {-_LARGEST:g} to {_LARGEST:g}, or -inf")
+        for name, largest in _INTEGERS.items():
+            if (value := getattr(self, name)) is not None or name != "seed":
+                object.__setattr__(self, name, integer(name, value, least=0, most=largest))
+        for name, (least, most, allowed) in _NUMBERS.items():
+            number = real(name, given := getattr(self, name))
+            if not least <= number <= most:
+                raise OptionError(f"{name} is {shown(given)}; allowed: {allowed}")
+            object.__setattr__(self, name, number)
+        object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
+
+
+def _biases(value: Any) -> dict[int | str, float]:
+    biases: dict[int | str, float] = {}
+    for token, bias in mapping("logit_bias", value, "a mapping of tokens to numbers").items():
+        named = token if isinstance(token, str) else integer("a token of logit_bias", token)
+        number = real(f"logit_bias of {shown(token)}", bias)
+        if number != -math.inf and not abs(number) <= _LARGEST:
+            raise OptionError(f"logit_bias of {shown(token)} is {shown(bias)}; allowed: {_ANY[2]}, or -inf")
+        biases[named] = number
+    return biases
 
 
 class TokenSampler:
@@ -80,11 +100,7 @@ class TokenSampler:
         self._native = engine.Sampler()
         self._native.set_buffers(engine.empty("int32", vocab_size), engine.empty("float64", vocab_size), vocab_size)
         self._native.set_options(
-            float(options.temperature),
-            options.top_k,
-            float(options.top_p),
-            float(options.min_p),
-            float(options.repeat_penalty),
+            options.temperature, options.top_k, options.top_p, options.min_p, options.repeat_penalty
         )
         self._native.set_seed(secrets.randbits(63) if options.seed is None else options.seed)
         self._options = options
@@ -145,8 +161,8 @@ def find_bias(options: SamplerOptions, tokenizer: Tokenizer, vocab_size: int) ->
     for token, value in options.logit_bias.items():
         ids = tokenizer.encode(token, special=True) if isinstance(token, str) else [token]
         if len(ids) != 1:
-            raise OptionError(f"logit_bias of {token!r}: the text is {len(ids)} tokens, not one")
+            raise OptionError(f"logit_bias of {shown(token)}: the text is {len(ids)} tokens, not one")
         if not 0 <= ids[0] < vocab_size:
-            raise OptionError(f"logit_bias of {token}: there is no such token; allowed: 0 to {vocab_size - 1}")
+            raise OptionError(f"logit_bias of {shown(token)}: there is no such token; allowed: 0 to {vocab_size - 1}")
         bias[ids[0]] = value
     return bias

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..arguments import integer
 from ..errors import PyLlama3Error
 from ..runtime.model import EngineModel
 from ..runtime.state import BATCH, State
 from .generation import Generation, Piece
+
+MAX_SEQUENCES = 4096
+"""Most texts that are generated at once: passes have a row for each."""
 
 
 @dataclass(eq=False)
@@ -31,7 +35,9 @@ class Scheduler:
 
         Raises:
             BackendError: there is not enough memory.
+            OptionError: the number of sequences is out of range.
         """
+        sequences = integer("the number of sequences", sequences, least=1, most=MAX_SEQUENCES)
         self._state = State(model, context=context, sequences=sequences, batch=max(BATCH, sequences))
         self._free = list(reversed(range(sequences)))
         self._slots: dict[Generation, _Slot] = {}

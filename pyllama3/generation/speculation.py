@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OptionError
+from ..arguments import integer
 from ..runtime.session import Session
 
 MAX_DRAFT = 64
@@ -138,6 +138,4 @@ class Speculation:
 
 
 def _checked(most: int, name: str) -> int:
-    if not 1 <= most <= MAX_DRAFT:
-        raise OptionError(f"{name} is {most}; allowed: 1 to {MAX_DRAFT} tokens to guess at a time")
-    return most
+    return integer(name, most, least=1, most=MAX_DRAFT)

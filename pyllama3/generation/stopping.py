@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..arguments import items, text
 from ..errors import OptionError
 
 
 class StopFilter:
     """Passes a text on as it comes, up to the first stop string, and holds back what may be the beginning of one."""
 
-    def __init__(self, stops: Sequence[str]) -> None:
-        """Remember the stop strings.
+    def __init__(self, stops: str | Sequence[str]) -> None:
+        """Remember the stop string or strings.
 
         Raises:
-            OptionError: one of them is empty.
+            OptionError: one of them is empty, or is no text.
         """
-        if "" in stops:
+        listed = [stops] if isinstance(stops, str) else items("stop", stops, "texts")
+        self._stops = [text("a stop string", stop) for stop in listed]
+        if "" in self._stops:
             raise OptionError("a stop string is empty; it would end every text before it begins")
-        self._stops = tuple(stops)
         self._held = ""
         self.stopped = False
         """Whether a stop string has come; nothing passes any more."""
 
-    def feed(self, text: str) -> str:
+    def feed(self, piece: str) -> str:
         """Return what can be shown now."""
         if self.stopped:
             return ""
-        self._held += text
+        self._held += piece
         found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
             self.stopped = True

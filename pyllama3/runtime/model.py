@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import shown, text
 from ..backends import Engine
 from ..backends.arrays import Pool
 from ..config import CACHE_TYPES, PRECISIONS, CacheType, Precision
@@ -40,15 +41,15 @@ class EngineModel:
             OptionError: the precision or the cache type is unknown.
             WeightsError: the model is larger than the engine allows.
         """
-        if precision not in PRECISIONS:
-            raise OptionError(f"the precision is '{precision}'; allowed: {', '.join(PRECISIONS)}")
+        if text("the precision", precision) not in PRECISIONS:
+            raise OptionError(f"the precision is {shown(precision)}; allowed: {', '.join(PRECISIONS)}")
         self.engine = engine
         self.config = weights.config
         self.threads = threads
         self.precision = precision
+        if cache_type is not None and text("the cache type", cache_type) not in CACHE_TYPES:
+            raise OptionError(f"the cache type is {shown(cache_type)}; allowed: {', '.join(CACHE_TYPES)}")
         self.cache_type = cache_type or ("f32" if precision == "exact" else "f16")
-        if self.cache_type not in CACHE_TYPES:
-            raise OptionError(f"the cache type is '{cache_type}'; allowed: {', '.join(CACHE_TYPES)}")
         self.activation_bits = _activation_bits(engine, precision)
         """Bits of a number that quantized matrices are multiplied with: 8, 16, or 32 for floats."""
         self._weights = weights

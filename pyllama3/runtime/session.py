@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import flag, integer, items, shown
 from ..backends import Engine
 from ..config import ModelConfig
 from ..errors import ContextError, OptionError
@@ -62,8 +64,9 @@ class Session:
             OptionError: there are no tokens, or one is not in the vocabulary.
             WeightsError: the logits are not finite numbers.
         """
-        self.check(ids)
+        ids = self.check(ids)
         state = self._state
+        all_rows = flag("all_logits", all_logits)
         results = []
         for start in range(0, len(ids), state.batch):
             chunk = ids[start : start + state.batch]
@@ -71,27 +74,28 @@ class Session:
             state.tokens[:rows] = chunk
             state.positions[:rows] = np.arange(self.position, self.position + rows)
             state.sequence_ids[:rows] = 0
-            wanted = rows if all_logits else int(start + rows == len(ids))
+            wanted = rows if all_rows else int(start + rows == len(ids))
             state.logit_rows[:wanted] = np.arange(rows - wanted, rows)
             logits = state.forward(rows, wanted)
             self.model.check_logits(logits)
-            self._ids += map(int, chunk)
+            self._ids += chunk
             if wanted:
                 results.append(logits.copy())
-        return np.concatenate(results) if all_logits else results[-1][0]
+        return np.concatenate(results) if all_rows else results[-1][0]
 
-    def check(self, ids: Sequence[int]) -> None:
-        """Check that `feed` would take some tokens.
+    def check(self, ids: Sequence[int]) -> list[int]:
+        """Check that `feed` would take some tokens, and return them.
 
         Raises:
             ContextError: they do not fit into the context.
             OptionError: there are none, or one is not in the vocabulary.
         """
-        check_ids(ids, self.config.vocab_size)
-        if self.position + len(ids) > self.context:
+        checked = check_ids(ids, self.config.vocab_size)
+        if self.position + len(checked) > self.context:
             raise ContextError(
-                f"{self.position} + {len(ids)} tokens do not fit into the context of {self.context} tokens"
+                f"{self.position} + {len(checked)} tokens do not fit into the context of {self.context} tokens"
             )
+        return checked
 
     def rewind(self, position: int) -> None:
         """Forget all tokens from a position on.
@@ -99,15 +103,19 @@ class Session:
         Raises:
             OptionError: the session does not hold that many tokens.
         """
-        if not 0 <= position <= self.position:
-            raise OptionError(f"cannot rewind to {position}; the session holds {self.position} tokens")
+        if not 0 <= (position := integer("the position", position)) <= self.position:
+            raise OptionError(f"cannot rewind to {shown(position)}; the session holds {self.position} tokens")
         del self._ids[position:]
 
-    def reuse(self, ids: Sequence[int]) -> Sequence[int]:
+    def reuse(self, ids: Sequence[int]) -> list[int]:
         """Forget all tokens but those that `ids` begins with, and return the rest of `ids`, which is to be fed.
 
         The rest is at least the last token, since its logits are not kept.
+
+        Raises:
+            OptionError: there are none, or one is not in the vocabulary.
         """
+        ids = check_ids(ids, self.config.vocab_size)
         same = 0
         for ours, theirs in zip(self._ids, ids[:-1], strict=False):
             if ours != theirs:
@@ -137,14 +145,20 @@ class Session:
         self.close()
 
 
-def check_ids(ids: Sequence[int], vocab_size: int) -> None:
-    """Check that there are tokens, and that they are in the vocabulary.
+def check_ids(ids: Sequence[int], vocab_size: int) -> list[int]:
+    """Check that there are tokens, and that they are in the vocabulary; return them as Python's own numbers.
 
     Raises:
         OptionError: there are none, or one is not.
     """
-    if len(ids) == 0:
+    listed = items("the tokens", ids, "token ids")
+    if not listed:
         raise OptionError("there are no tokens to feed")
-    for id in ids:
+    try:
+        checked = list(map(operator.index, listed))
+    except TypeError:
+        raise OptionError(f"the tokens are {shown(listed)}; token ids are expected") from None
+    for id in checked:
         if not 0 <= id < vocab_size:
-            raise OptionError(f"token {id} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")
+            raise OptionError(f"token {shown(id)} is not in the vocabulary; allowed: 0 to {vocab_size - 1}")
+    return checked

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ..arguments import file_path, function, mapping
 from ..errors import BatchError, PyLlama3Error
 from ..files import json_bytes, lock
 from ..foreign import parse_json, read_lines
@@ -65,6 +66,9 @@ def run_batch(
         BackendError: there is not enough memory for so many.
         BatchError: a file cannot be read or written, or `target` holds anything but answers; it is as before.
     """
+    source, target = file_path("the source", source), file_path("the target", target)
+    function("progress", progress)
+    given = {} if defaults is None else mapping("defaults", defaults, "a mapping of options")
     try:
         with source.open("rb") as lines, target.open("a+b") as output:
             if os.path.sameopenfile(lines.fileno(), output.fileno()):
@@ -73,7 +77,7 @@ def run_batch(
             lines.seek(0)
             lock(output)
             answers = _Answers(target, output)
-            _Run(llm, answers, counts, parallel, defaults or {}, progress).work(lines)
+            _Run(llm, answers, counts, parallel, given, progress).work(lines)
             return counts
     except OSError as error:
         raise BatchError(f"{error.filename or target}: {error.strerror}") from error

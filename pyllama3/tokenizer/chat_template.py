@@ -15,7 +15,7 @@ from jinja2.parser import Parser
 
 from ..errors import TemplateError
 from .builtin_templates import BY_END_TOKEN
-from .messages import Message, as_templates_know_it, check_messages, has_parts, with_joined_parts
+from .messages import Message, as_templates_know_it, check_messages, check_tools, has_parts, with_joined_parts
 from .shield import mark, mark_names, names_looked_for, shielded, without_marks, without_shields
 from .template_guard import GuardedEnvironment, guarded, limited
 from .tokenizer import Tokenizer
@@ -79,7 +79,7 @@ class ChatTemplate:
         Raises:
             TemplateError: a message has no role or no text, or the template is none, or refuses the messages or fails.
         """
-        check_messages(messages)
+        messages, tools = check_messages(messages), check_tools(tools)
         return self._render(messages, add_generation_prompt, tools, date, frozenset())
 
     def render_shielded(
@@ -96,7 +96,7 @@ class ChatTemplate:
         Raises:
             TemplateError: see `render`.
         """
-        check_messages(messages)
+        messages, tools = check_messages(messages), check_tools(tools)
         marked = names_looked_for(self._parse(self._choose(tools)), names)
         hidden = [name for name in names if name not in marked]
         messages, tools = shielded(messages, hidden), shielded(tools, hidden)

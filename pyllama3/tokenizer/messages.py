@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..arguments import items, mapping
 from ..errors import TemplateError
+from ..foreign import MAX_DEPTH, is_deep
 
 Message = Mapping[str, Any]
 
@@ -14,14 +16,18 @@ _THOUGHTS = ("reasoning_content", "thinking", "reasoning")
 """What clients call the thoughts of a model; templates read the first, some the second."""
 
 
-def check_messages(messages: Sequence[Message]) -> None:
+def check_messages(messages: Sequence[Message]) -> list[Message]:
     """Check the form of messages: each has a role, and a text, or parts of text, or (with other fields) nothing.
 
     Raises:
+        OptionError: they are no sequence.
         TemplateError: there are none, or one has another form.
     """
+    messages = items("messages", messages, "messages with role and content")
     if not messages:
         raise TemplateError("there are no messages")
+    if is_deep(messages):
+        raise TemplateError(f"the messages are nested too deeply; at most {MAX_DEPTH} levels are taken")
     for number, message in enumerate(messages, start=1):
         if not isinstance(message, Mapping):
             raise TemplateError(f"message {number} is a {type(message).__name__}; a mapping is expected")
@@ -35,6 +41,23 @@ def check_messages(messages: Sequence[Message]) -> None:
             _check_parts(number, content)
         elif not isinstance(content, str):
             raise TemplateError(f"message {number} has content of type {type(content).__name__}; text is expected")
+    return messages
+
+
+def check_tools(tools: Sequence[Message] | None) -> list[Message] | None:
+    """Check that tools are mappings.
+
+    Raises:
+        OptionError: they are not.
+        TemplateError: they are nested too deeply.
+    """
+    if tools is None:
+        return None
+    for tool in (listed := items("tools", tools, "function definitions")):
+        mapping("a tool", tool, "a function definition")
+    if is_deep(listed):
+        raise TemplateError(f"the tools are nested too deeply; at most {MAX_DEPTH} levels are taken")
+    return listed
 
 
 def has_parts(messages: Sequence[Message]) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..arguments import file_path, flag, instance, integer, items, shown
+from ..arguments import text as checked_text
 from ..errors import TokenizerError
 from .added_tokens import AddedTokens
 from .byte_pairs import BytePairEncoder, are_merged_by_id
@@ -51,7 +53,7 @@ class Tokenizer:
         Raises:
             TokenizerError: the file cannot be read or is damaged.
         """
-        return cls(read_tokenizer_model(Path(path)))
+        return cls(read_tokenizer_model(file_path("the path", path)))
 
     @property
     def vocab_size(self) -> int:
@@ -85,6 +87,7 @@ class Tokenizer:
 
     def has_tokens_of(self, other: Tokenizer) -> bool:
         """Tell whether the same ids mean the same tokens in another tokenizer."""
+        other = instance("the other tokenizer", other, Tokenizer, "a Tokenizer")
         ours, theirs = self._vocabulary, other._vocabulary
         return list(ours.tokens) == list(theirs.tokens) and dict(ours.special) == dict(theirs.special)
 
@@ -95,7 +98,9 @@ class Tokenizer:
         With `special`, names such as <|eot_id|> become the special tokens; otherwise they are text like any other.
         Characters that are half of a surrogate pair are taken as U+FFFD.
         """
-        return self.encode_parts(self.split_special(text) if special else [text], continues=continues)
+        given = checked_text("the text", text)
+        is_special, is_part = flag("special", special), flag("continues", continues)
+        return self.encode_parts(self.split_special(given) if is_special else [given], continues=is_part)
 
     def encode_parts(self, parts: Iterable[str | int], *, continues: bool = False) -> list[int]:
         """Return the ids of a text of which the special tokens are known: parts are their ids, and what is between."""
@@ -141,7 +146,7 @@ class Tokenizer:
         Raises:
             TokenizerError: an id is not in the vocabulary.
         """
-        text = b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+        text = b"".join(map(self.token_bytes, items("the tokens", ids, "token ids"))).decode("utf-8", "replace")
         return text.removeprefix(self._prefix)
 
     def token_bytes(self, id: int) -> bytes:
@@ -150,9 +155,9 @@ class Tokenizer:
         Raises:
             TokenizerError: the id is not in the vocabulary.
         """
-        if not 0 <= id < self.vocab_size:
-            raise TokenizerError(f"there is no token {id}; allowed: 0 to {self.vocab_size - 1}")
-        return self._vocabulary.tokens[id]
+        if not 0 <= (index := integer("the token", id)) < self.vocab_size:
+            raise TokenizerError(f"there is no token {shown(id)}; allowed: 0 to {self.vocab_size - 1}")
+        return self._vocabulary.tokens[index]
 
     def token_name(self, id: int) -> str:
         r"""Return one token for display: on one line, bytes that are not characters as \x.., control characters as \n.
@@ -165,7 +170,7 @@ class Tokenizer:
 
     def is_special(self, id: int) -> bool:
         """Tell whether a token marks structure and is not text."""
-        return id in self._special_ids
+        return integer("the token", id) in self._special_ids
 
 
 class StreamDecoder:

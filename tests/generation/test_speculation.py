@@ -112,9 +112,9 @@ def test_a_draft_model_needs_the_same_vocabulary(engine: Engine, tmp_path: Path)
 @pytest.mark.parametrize("most", [-1, 65])
 def test_too_many_guesses_are_refused(engine: Engine, tmp_path: Path, most: int) -> None:
     llm = Llama.load(write_random(tmp_path / "m.gguf"), backend=engine.name)
-    with pytest.raises(OptionError, match=f"^lookup is {most}; allowed: 1 to 64 "):
+    with pytest.raises(OptionError, match=f"^lookup is {most}; allowed: 1 to 64"):
         llm.generate("x", lookup=most)
-    with pytest.raises(OptionError, match=f"^draft_tokens is {most}; allowed: 1 to 64 "):
+    with pytest.raises(OptionError, match=f"^draft_tokens is {most}; allowed: 1 to 64"):
         llm.generate("x", draft=llm, draft_tokens=most)
 
 
