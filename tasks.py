@@ -64,9 +64,15 @@ def run_tests(c: Context, sanitize: bool = False) -> None:
     run_python("-m", "pytest", *after_dashes(), **(sanitizing(c) if sanitize else {}))
 
 
-@task(name="drill", help={"sanitize": "see test; memory is not limited then"})
-def run_drills(c: Context, sanitize: bool = False) -> None:
+@task(
+    name="drill",
+    help={"sanitize": "see test; memory is not limited then", "kills": "kill each command that writes so many times"},
+)
+def run_drills(c: Context, sanitize: bool = False, kills: int = 0) -> None:
     """Read mutated files: `invoke drill -- --count 10000` for each reader, `invoke drill -- gguf` for one."""
+    if kills:
+        run_python("-m", "pytest", "tests/drills/test_kills.py", *after_dashes(), PYLLAMA3_KILLS=str(kills))
+        return
     limits = ["--unlimited"] if sanitize else []
     run_python("tests/drills/fuzz.py", *limits, *after_dashes(), **(sanitizing(c) if sanitize else {}))
 

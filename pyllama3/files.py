@@ -127,9 +127,9 @@ def exclusive(target: Path) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
-    def lock(file: IO[bytes]) -> None:
+    def lock(file: IO[bytes] | int) -> None:
         """Lock an open file."""
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        msvcrt.locking(file if isinstance(file, int) else file.fileno(), msvcrt.LK_LOCK, 1)
 
     def try_lock(file: IO[bytes]) -> bool:
         """Do nothing: there, no open file can be removed."""
@@ -141,7 +141,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def lock(file: IO[bytes]) -> None:
+    def lock(file: IO[bytes] | int) -> None:
         """Lock an open file."""
         fcntl.flock(file, fcntl.LOCK_EX)
 

@@ -10,17 +10,23 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
 from pyllama3.backends.build_folder import MANIFEST
+from pyllama3.files import lock
 
 from .c_compilers import VARIANTS, find_c_compiler
 from .running import ROOT, BuildError, Say, shown
 from .targets import HOST, TARGETS, find_target
 from .transpilers import find_transpiler
 
+STAGING = ".building-"
+"""What the names of directories begin with in which builds are made; what is left of killed ones, the next removes."""
 LIBRARY = HOST.file("llama3")
 ARTEFACTS = (
     "llama3.py",
@@ -84,8 +90,14 @@ def build(
         return
 
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=out) as directory:
-        staging = Path(directory).resolve()
+    with ExitStack() as stack:
+        stack.enter_context(_alone_in(out))
+        if is_current(out, manifest, artefacts):
+            say(f"{shown(out)}: up to date, by another build")
+            return
+        for leftover in out.glob(f"{STAGING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        staging = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=STAGING, dir=out))).resolve()
         for name, symbols in defines.items():
             transpiler.translate(paths, symbols, staging / name)
         for name in variants:
@@ -101,6 +113,19 @@ def build(
             os.replace(staging / name, out / name)
     with_cc = f" and {c_compiler.version}" if c_compiler else ""
     say(f"{shown(out)}: {', '.join(artefacts)} built by {transpiler.name} {transpiler.version}{with_cc}")
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Keep other builds of a directory waiting; its own handle is locked, so that no file is needed."""
+    with ExitStack() as stack:
+        try:
+            handle = os.open(out, os.O_RDONLY)  # Windows opens no directories
+            stack.callback(os.close, handle)
+            lock(handle)
+        except OSError:  # nor have all file systems locks
+            pass
+        yield
 
 
 def is_current(out: Path, manifest: dict[str, object], artefacts: list[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class _Library:
     """A shared library."""
 
     def __init__(self, path: Path) -> None:
-        self._library = ctypes.CDLL(str(path.absolute()))
+        self._library = ctypes.CDLL(str(path))
 
     def find(self, declared: Function, header: Header) -> Callable[..., Any]:
         """Return a function that ctypes calls."""
@@ -66,16 +67,32 @@ class _Library:
 def load(folder: Path, variant: str = "") -> CEngine:
     """Load the library, and the header that describes it, of a build folder; by default the best for this processor.
 
+    A process loads a library once, until it is built again: classes of ctypes, and what `fork()` calls, stay for ever.
+
     Raises:
         BackendError: the library can not be loaded, or the header is not one that a Fusion compiler writes.
     """
     variant = variant or find_variant(folder)
-    path = folder / library_name(variant)
+    path, header = (folder.absolute() / name for name in (library_name(variant), f"{variant}.h"))
+    return _load(path, header, _version(path), _version(header))
+
+
+@functools.cache
+def _load(path: Path, header: Path, *_versions: tuple[int, ...]) -> CEngine:
     try:
         library = _Library(path)
     except OSError as error:
         raise BackendError(f"{path}: {error}; run 'invoke build'") from None
-    return CEngine(make_classes(folder / f"{variant}.h", library))
+    return CEngine(make_classes(header, library))
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Return what is another when a file is another."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _ctype(type: CType, header: Header) -> Any:

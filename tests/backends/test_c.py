@@ -348,6 +348,18 @@ def test_a_damaged_build_is_an_error_in_one_line(folder: Path, tmp_path: Path, n
     assert "\n" not in str(caught.value)
 
 
+def test_a_library_is_loaded_once_until_it_is_built_again(folder: Path, tmp_path: Path) -> None:
+    for file in ("llama3.h", library_name()):
+        shutil.copy(folder / file, tmp_path / file)
+    engine = load(tmp_path)
+    assert load(tmp_path) is engine
+    again = tmp_path / "again.h"
+    again.write_text(HEADER.replace("Tools_IsNull", "Tools_IsMissing"), encoding="utf-8")
+    again.replace(tmp_path / "llama3.h")
+    with pytest.raises(BackendError, match=r"Tools_IsMissing"):
+        load(tmp_path)
+
+
 # the engine itself
 
 
