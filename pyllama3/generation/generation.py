@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..backends import Engine
 from ..errors import ContextError
 from ..tokenizer.tokenizer import StreamDecoder, Tokenizer
 from .constraint import Constraint
+from .logprobs import Logprobs, Unread
 from .sampling import SamplerOptions, TokenSampler, find_bias
 from .stopping import StopFilter
 
@@ -58,11 +59,18 @@ class Piece:
 
     text: str
     id: int
-    logprob: float
-    """Natural logarithm of the model's probability, before any sampler option."""
-    top_logprobs: Sequence[tuple[int, float]] = ()
-    """Ids and logprobs of the most probable tokens, the best first, as many as were asked for."""
     stats: Statistics
+    _logprobs: Logprobs = field(repr=False, compare=False)
+
+    @property
+    def logprob(self) -> float:
+        """Natural logarithm of the model's probability, before any sampler option; computed when it is read."""
+        return self._logprobs.chosen
+
+    @property
+    def top_logprobs(self) -> Sequence[tuple[int, float]]:
+        """Ids and logprobs of the most probable tokens, the best first, as many as were asked for."""
+        return self._logprobs.best
 
 
 class Generation:
@@ -105,6 +113,7 @@ class Generation:
         self._sampler = TokenSampler(engine, vocab_size, options, find_bias(options, tokenizer, vocab_size))
         self._decoder = StreamDecoder(tokenizer)
         self._filter = StopFilter(stop)
+        self._unread = Unread()
         self._constraint = constraint
         self._stats = Statistics(prompt_tokens=0, prompt_seconds=0.0)
         self._first = 0.0
@@ -121,6 +130,8 @@ class Generation:
 
     def next(self, logits: NDArray[np.float32], *, drafted: int = 0, accepted: int = 0) -> Piece:
         """Sample from the logits (vocab_size,) after the last token, of which as many were guessed so far.
+
+        The piece keeps the logits, which must not change any more.
 
         Raises:
             OptionError: the grammar of the constraint is too complex, or no token has a chance.
@@ -140,40 +151,13 @@ class Generation:
             reason = self._last_reason
         if reason is not None:
             text += self._filter.feed(self._decoder.flush()) + self._filter.flush()
-        self._stats = replace(
-            self._stats,
+        self._stats = Statistics(
+            prompt_tokens=self._stats.prompt_tokens,
+            prompt_seconds=self._stats.prompt_seconds,
             tokens=count,
             seconds=time.perf_counter() - self._first,
             drafted=drafted,
             accepted=accepted,
             finish_reason=reason,
         )
-        logprobs = _Logprobs(logits)
-        return Piece(
-            text=text,
-            id=id,
-            logprob=logprobs[id],
-            top_logprobs=[(top, logprobs[top]) for top in logprobs.best(self._top_logprobs)],
-            stats=self._stats,
-        )
-
-
-class _Logprobs:
-    """Natural logarithms of the probabilities that logits (vocab_size,) give."""
-
-    def __init__(self, logits: NDArray[np.float32]) -> None:
-        self._logits = logits
-        best = logits.max()
-        self._log_sum = best + np.log(np.exp(logits - best).sum(dtype=np.float64))
-
-    def __getitem__(self, id: int) -> float:
-        return float(self._logits[id] - self._log_sum)
-
-    def best(self, count: int) -> list[int]:
-        """Return the most probable ids; of equal ones the lowest first."""
-        if count == 0:
-            return []
-        least = np.partition(self._logits, -count)[-count]
-        candidates = np.flatnonzero(self._logits >= least)
-        order = np.argsort(-self._logits[candidates], kind="stable")
-        return [int(id) for id in candidates[order[:count]]]
+        return Piece(text=text, id=id, stats=self._stats, _logprobs=self._unread.add(logits, id, self._top_logprobs))

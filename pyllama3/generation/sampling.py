@@ -110,6 +110,9 @@ class TokenSampler:
         self._biased = list(bias or ())
         self._bias = np.array(list((bias or {}).values()), np.float32)
         self._counts: Counter[int] = Counter()
+        self._penalizes = bool(options.presence_penalty or options.frequency_penalty)
+        self._adjusts = bool(bias) or self._penalizes or options.repeat_penalty != 1
+        """Whether logits are changed before the draw, by the engine or here."""
 
     def adjusted(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """Return logits (vocab_size,) with biases and the host's penalties, valid until the next call.
@@ -119,7 +122,7 @@ class TokenSampler:
         changed: NDArray[np.float32] = self._engine.numpy(self._logits, "float32")
         changed[:] = logits
         changed[self._biased] += self._bias
-        if self._options.presence_penalty or self._options.frequency_penalty:
+        if self._penalizes:
             self._penalize(changed)
         if allowed is not None:
             changed[~allowed] = -np.inf
@@ -135,10 +138,15 @@ class TokenSampler:
         Raises:
             OptionError: none has.
         """
-        self.adjusted(logits, allowed)
+        adjusted = self._logits
+        if self._adjusts or allowed is not None:
+            self.adjusted(logits, allowed)
+        else:  # a copy takes as long as looking for the best
+            adjusted = self._engine.view(logits.view(np.uint8), "float32")
         window = recent[-self._window :] if self._window else ()
-        self._engine.numpy(self._recent, "int32")[: len(window)] = window
-        id = int(self._native.sample(self._logits, self._recent, len(window)))
+        if window:
+            self._engine.numpy(self._recent, "int32")[: len(window)] = window
+        id = int(self._native.sample(adjusted, self._recent, len(window)))
         if id < 0:
             causes = "logit_bias excludes" if allowed is None else "the grammar and logit_bias exclude"
             raise OptionError(f"no token can come next: {causes} all {len(logits)}")

@@ -94,7 +94,7 @@ class Scheduler:
             generation.start(prompt_tokens=generation.prompt_length, prompt_seconds=seconds)
         try:
             self._state.model.check_logits(logits)
-            piece = generation.next(logits)
+            piece = generation.next(logits.copy())
         except PyLlama3Error as error:
             self.remove(generation)
             return error

@@ -27,6 +27,8 @@ class StopFilter:
 
     def feed(self, piece: str) -> str:
         """Return what can be shown now."""
+        if not self._stops:
+            return text
         if self.stopped:
             return ""
         self._held += piece

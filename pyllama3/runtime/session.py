@@ -81,7 +81,8 @@ class Session:
             self._ids += chunk
             if wanted:
                 results.append(logits.copy())
-        return np.concatenate(results) if all_rows else results[-1][0]
+        last = results[-1] if len(results) == 1 else np.concatenate(results)
+        return last if all_rows else last[-1]
 
     def check(self, ids: Sequence[int]) -> list[int]:
         """Check that `feed` would take some tokens, and return them.

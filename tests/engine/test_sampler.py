@@ -151,6 +151,27 @@ def test_both_engines_draw_the_same(both_engines: tuple[Engine, Engine], case: C
     assert sample(c, case, draws=5) == sample(python, case, draws=5)
 
 
+@pytest.mark.parametrize("size", [64, 200, 1000])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"temperature": 0.02, "top_k": 150},  # ranks that are far from the best
+        {"temperature": 0.3, "top_p": 0.999},
+        {"temperature": 9.0},  # all are near
+        {"temperature": 1.3, "top_k": 50, "top_p": 0.9, "min_p": 0.01},
+    ],
+    ids=str,
+)
+def test_large_vocabularies_draw_as_the_reference(engine: Engine, size: int, options: dict[str, Any]) -> None:
+    logits = random_logits(size)
+    logits[size // 3] = -INF
+    logits[[5, size - 1]] = 11  # the best are two, in the first and in the last block
+    case = Case(logits.tolist(), **options, seed=11)
+    uniforms, expected = Xorshift128.seeded(case.seed), reference_distribution(case)
+    assert sample(engine, case, draws=50) == [draw(expected, uniforms.uniform()) for _ in range(50)]
+
+
 # single steps
 
 
