@@ -69,8 +69,9 @@ def command(
     """Measure how fast models read prompts (pp) and generate (tg), in tokens per second, and how much memory they need.
 
     The tests are those of llama.cpp's llama-bench: pp512 reads a prompt of 512 random tokens, tg128 generates 128
-    without sampling, "@ d4096" means behind 4096 other tokens. Lists of numbers make all combinations. The table
-    shows mean and standard deviation; a first run, which warms up, does not count.
+    without sampling, "@ d4096" means behind 4096 other tokens. "tg128 sampled" is what users see: a text of 128 tokens,
+    sampled with the default options. Lists of numbers make all combinations. The table shows mean and standard
+    deviation; a first run, which warms up, does not count.
 
     Random weights need no download: smollm2-135m, llama3.2-1b, llama3.2-3b, llama3.1-8b, llama3.1-70b.
     """

@@ -52,9 +52,9 @@ def feeds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     feeds: list[tuple[int, int]] = []
     feed = Session.feed
 
-    def recorded(session: Session, ids: list[int]) -> Any:
+    def recorded(session: Session, ids: list[int], **options: Any) -> Any:
         feeds.append((session.position, len(ids)))
-        return feed(session, ids)
+        return feed(session, ids, **options)
 
     monkeypatch.setattr(Session, "feed", recorded)
     return feeds
@@ -84,7 +84,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 def test_tests_are_all_combinations_by_depth() -> None:
     tests = make_tests([512, 0, 128], [64], [4096, 0])
-    assert [test.name for test in tests] == ["pp512", "pp128", "tg64", "pp512 @ d4096", "pp128 @ d4096", "tg64 @ d4096"]
+    at_0 = ["pp512", "pp128", "tg64", "tg64 sampled"]
+    assert [test.name for test in tests] == [*at_0, *(f"{name} @ d4096" for name in at_0)]
     assert make_tests([0], [0], [0, 1]) == []
 
 
@@ -92,8 +93,8 @@ def test_what_is_run(path: Path, feeds: list[tuple[int, int]]) -> None:
     built_engine("c")
     tests = make_tests([5], [2], [0, 4])
     results = measure(lambda: load_weights(path), tests, backend="c", threads=[1, 2], repetitions=3)
-    at_0 = [(0, 5)] * (1 + 3) + [(0, 1)] + [(0, 1), (1, 1)] * 3
-    at_4 = [(0, 4)] + [(4, 5)] * (1 + 3) + [(4, 1)] + [(4, 1), (5, 1)] * 3
+    at_0 = [(0, 5)] * (1 + 3) + ([(0, 1)] + [(0, 1), (1, 1)] * 3) * 2  # without and with sampling
+    at_4 = [(0, 4)] + [(4, 5)] * (1 + 3) + ([(4, 1)] + [(4, 1), (5, 1)] * 3) * 2
     assert feeds == (at_0 + at_4) * 2
     assert [(result.threads, result.test) for result in results] == [(t, test) for t in (1, 2) for test in tests]
     assert {len(result.speeds) for result in results} == {3}
@@ -120,7 +121,14 @@ def test_speed_is_tokens_by_time(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("pyllama3.analysis.bench.measure.time", clock)
     tests = make_tests([6], [3], [0])
     results = measure(lambda: load_weights(path), tests, backend=built_engine("c").name, repetitions=2)
-    assert [result.speeds for result in results] == [(3, 3), (1.5, 1.5)]
+    assert [result.speeds for result in results] == [(3, 3), (1.5, 1.5), (1.5, 1.5)]
+
+
+def test_without_a_vocabulary_no_text_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "tiny", SHAPES["smollm2-135m"]._replace(config=CONFIG))
+    tests, backend = make_tests([1], [1], [0]), built_engine("c").name
+    results = measure(lambda: synthetic_weights("tiny", "Q4_0"), tests, backend=backend, repetitions=1)
+    assert [result.test.name for result in results] == ["pp1", "tg1"]
 
 
 def test_tests_must_fit_into_the_context(path: Path) -> None:
@@ -219,8 +227,24 @@ def test_markdown() -> None:
     assert len({len(line) for line in lines}) == 1
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert rows[0] == ["model", "size", "params", "backend", "threads", "test", "t/s", "memory"]
-    assert rows[2] == ["tiny Q8_0", "3.00 MiB", "1.24 B", "c", "2", "pp512", "105.17 ± 18.31", "5.00 GiB"]
-    assert rows[3][2:] == ["134.52 M", "c exact", "16", "tg128 @ d4096", "105.17 ± 18.31", "?"]
+    assert rows[2] == ["tiny Q8_0", "3.0 MiB", "1.24 B", "c", "2", "pp512", "105.2 ± 18.3", "5.0 GiB"]
+    assert rows[3][2:] == ["134.5 M", "c exact", "16", "tg128 @ d4096", "105.2 ± 18.3", "?"]
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("Smollm2 135M 8k Lc100K Mix1 Ep2 Q4_1", "Smollm2 135M 8k L…Q4_1"),
+        ("A name without any end" + "!" * 40, "A name wit…!!!!!!!!!!!"),
+        ("Llama 3.2 1B Q4_K_M", "Llama 3.2 1B Q4_K_M"),
+    ],
+)
+def test_tables_fit_100_columns(model: str, shown: str) -> None:
+    lines = tables.markdown([result(model=model), result(test=SpeedTest(generated=128))]).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert tables.shorten(model, 22) == shown
+    cell = lines[2].split("|")[1]
+    assert cell.strip() == tables.shorten(model, len(cell) - 2)
 
 
 def test_csv_and_json_have_the_same_numbers() -> None:
@@ -235,13 +259,17 @@ def test_csv_and_json_have_the_same_numbers() -> None:
 
 @pytest.mark.parametrize("suffix", plot.FORMATS)
 def test_plot(tmp_path: Path, suffix: str) -> None:
-    pytest.importorskip("matplotlib")
     path = tmp_path / f"speeds{suffix}"
     plot.check_plot(path)
-    plot.draw([result(), result(threads=1), result(test=SpeedTest(generated=128))], path, "Fast One")
+    sampled = SpeedTest(generated=128, sampled=True)
+    results = [result(), result(threads=1), result(test=SpeedTest(generated=128)), result(test=sampled)]
+    plot.draw(results, path, "Fast One")
     if suffix == ".svg":
         text = path.read_text()
-        assert all(part in text for part in ("pp512", "tg128", "105.2", "2 threads", "1 thread", "Fast One"))
+        for part in ("Reading prompts (pp)", "Generating text (tg)", "Fast One", "tiny Q8_0, backend c<", "105.2"):
+            assert part in text
+        labels = ["pp512, 2 threads", "pp512, 1 thread", "tg128, 2 threads", "tg128 sampled, 2 threads"]
+        assert [text.count(f"{label}<") for label in labels] == [1, 1, 1, 1]
     else:
         assert path.read_bytes().startswith(b"\x89PNG")
 
@@ -262,11 +290,13 @@ def test_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "-m", str(path), *options)
     assert code == 0
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines()]
-    names = [f"{name}{depth}" for depth in ("", " @ d8") for name in ("pp4", "tg2", "tg3")]
+    names = [
+        f"{name}{depth}" for depth in ("", " @ d8") for name in ("pp4", "tg2", "tg2 sampled", "tg3", "tg3 sampled")
+    ]
     assert [(row[4], row[5]) for row in rows[2:]] == [(threads, name) for threads in "12" for name in names]
     assert "tiny Q8_0, 2 threads: tg3 @ d8" in err
     code, out, _ = run(capsys, "-m", str(path), *options, "-o", "json")
-    assert len(json.loads(out)) == 12
+    assert len(json.loads(out)) == 20
     assert json.loads(out)[0]["c_compiler"]
 
 

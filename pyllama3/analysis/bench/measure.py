@@ -1,6 +1,7 @@
 """Tests as llama-bench defines them: pp512 reads a prompt of 512 tokens, tg128 generates 128 tokens.
 
-"@ d4096" follows where that happens behind 4096 tokens. Tokens are random; none is sampled.
+"@ d4096" follows where that happens behind 4096 tokens. Tokens are random, and none is sampled but in "tg128 sampled",
+which is what users of `Llama.generate` wait for: tokens are sampled, decoded, and looked at for stops.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...backends import load_engine
 from ...config import Precision
 from ...cpu import physical_cores
-from ...errors import ContextError
+from ...errors import ContextError, TokenizerError
+from ...generation.loop import generate
+from ...generation.sampling import SamplerOptions
 from ...runtime.model import EngineModel
 from ...runtime.session import Session
+from ...tokenizer.tokenizer import Tokenizer
 from ...weights import Weights
 from ...weights.convert.mixtures import MIXTURES
 from .peak_memory import peak_memory, reset_peak
@@ -32,19 +36,26 @@ class SpeedTest:
 
     prompt: int = 0
     generated: int = 0
+    sampled: bool = False
+    """Whether what is generated is a text, by the default options."""
     depth: int = 0
     """Tokens in front, which are not part of the measured time."""
 
     @property
     def name(self) -> str:
         """Return its name in llama-bench."""
-        name = f"pp{self.prompt}" if self.prompt else f"tg{self.generated}"
+        name = f"pp{self.prompt}" if self.prompt else f"tg{self.generated}{' sampled' if self.sampled else ''}"
         return f"{name} @ d{self.depth}" if self.depth else name
 
     @property
     def tokens(self) -> int:
         """Tokens that are read or generated in the measured time."""
         return self.prompt + self.generated
+
+    @property
+    def context(self) -> int:
+        """Tokens that have to fit into the context; the last one of a text is not fed."""
+        return self.depth + self.tokens + self.sampled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +93,12 @@ def make_tests(prompts: Sequence[int], generated: Sequence[int], depths: Sequenc
         for depth in sorted(depths)
         for test in [
             *(SpeedTest(prompt=count, depth=depth) for count in prompts if count > 0),
-            *(SpeedTest(generated=count, depth=depth) for count in generated if count > 0),
+            *(
+                SpeedTest(generated=count, sampled=sampled, depth=depth)
+                for count in generated
+                if count > 0
+                for sampled in (False, True)
+            ),
         ]
     ]
 
@@ -110,7 +126,7 @@ def measure(
 ) -> list[Result]:
     """Load a model and run tests, which are in ascending order of depths, with each number of threads.
 
-    A first run of each test warms up; its time is not counted.
+    A first run of each test warms up; its time is not counted. Where there is no vocabulary, no text is generated.
 
     Raises:
         BackendError: the backend is unknown or has not been built, or there is not enough memory.
@@ -120,8 +136,11 @@ def measure(
     threads = threads or [physical_cores()]
     reset_peak()
     weights = load()
-    longest = max(tests, key=lambda test: test.depth + test.tokens)
-    context = longest.depth + longest.tokens
+    tokenizer = _find_tokenizer(weights)
+    if tokenizer is None:
+        tests = [test for test in tests if not test.sampled]
+    longest = max(tests, key=lambda test: test.context)
+    context = longest.context
     if context > weights.config.context:
         raise ContextError(f"{longest.name} needs {context} tokens; {weights.path} allows {weights.config.context}")
     name, size = describe(weights), sum(tensor.nbytes for tensor in weights.tensors.values())
@@ -131,7 +150,7 @@ def measure(
         session = Session(model, context=context, threads=count)
         for test in tests:
             report(f"{name}, {count} thread{'s' if count > 1 else ''}: {test.name}")
-            speeds = _speeds(session, test, repetitions)
+            speeds = _speeds(session, tokenizer, test, repetitions)
             results.append(
                 Result(
                     model=name,
@@ -151,26 +170,43 @@ def measure(
     return results
 
 
-def _speeds(session: Session, test: SpeedTest, repetitions: int) -> tuple[float, ...]:
+class _Endless(Tokenizer):
+    """A tokenizer that lets no text end by itself."""
+
+    stop_ids = frozenset()
+
+
+def _find_tokenizer(weights: Weights) -> Tokenizer | None:
+    try:
+        return _Endless(weights.load_vocabulary())
+    except TokenizerError:  # random weights have none
+        return None
+
+
+def _speeds(session: Session, tokenizer: Tokenizer | None, test: SpeedTest, repetitions: int) -> tuple[float, ...]:
     if session.position < test.depth:
         session.feed(_random_tokens(session, test.depth - session.position))
-    _run(session, test, warm_up=True)
-    return tuple(test.tokens / _run(session, test) for _ in range(repetitions))
+    _run(session, tokenizer, replace(test, generated=min(test.generated, 1)))
+    return tuple(test.tokens / _run(session, tokenizer, test) for _ in range(repetitions))
 
 
 def _random_tokens(session: Session, count: int) -> list[int]:
     return random.choices(range(session.config.vocab_size), k=count)
 
 
-def _run(session: Session, test: SpeedTest, *, warm_up: bool = False) -> float:
-    """Run a test, or of a generation one token to warm up, and return the seconds it took."""
+def _run(session: Session, tokenizer: Tokenizer | None, test: SpeedTest) -> float:
+    """Run a test and return the seconds it took."""
+    steps = [[token] for token in _random_tokens(session, test.generated)]
     if test.prompt:
         steps = [_random_tokens(session, test.prompt)]
-    else:
-        steps = [[token] for token in _random_tokens(session, 1 if warm_up else test.generated)]
     started = time.perf_counter()
-    for tokens in steps:
-        session.feed(tokens)
+    if test.sampled:
+        assert tokenizer is not None
+        for _ in generate(session, tokenizer, steps[0], options=SamplerOptions(), max_tokens=test.generated):
+            pass
+    else:
+        for tokens in steps:
+            session.feed(tokens)
     seconds = time.perf_counter() - started
     session.rewind(test.depth)
     return seconds

@@ -1,4 +1,4 @@
-"""Results as bars, one panel for each test."""
+"""Results as bars, one panel for what reads prompts and one for what generates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from pathlib import Path
 from ...errors import OptionError
 from ...files import replacing
 from .measure import Result
+from .tables import shorten
 
 FORMATS = (".svg", ".png")
+
+_KINDS = {"Reading prompts (pp)": False, "Generating text (tg)": True}
+"""Titles of the panels, and whether their tests generate."""
+
+_MODEL_WIDTH = 28
 
 
 def check_plot(path: Path) -> None:
@@ -30,8 +36,8 @@ def check_plot(path: Path) -> None:
         raise OptionError("a plot needs matplotlib; pip install 'pyllama3[plot]'") from None
 
 
-def draw(results: Sequence[Result], path: Path, title: str) -> None:
-    """Draw speeds with their standard deviations.
+def draw(results: Sequence[Result], path: Path, machine: str) -> None:
+    """Draw speeds with their standard deviations; what all bars have in common stands above them.
 
     Raises:
         OSError: the file cannot be written.
@@ -39,27 +45,42 @@ def draw(results: Sequence[Result], path: Path, title: str) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    tests = list(dict.fromkeys(result.test.name for result in results))
-    labels = list(dict.fromkeys(_label(result) for result in results))
-    figure = Figure(figsize=(8, 0.9 + len(tests) * (0.55 + 0.32 * len(labels))), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    panels = figure.subplots(len(tests), 1, squeeze=False)[:, 0]
-    for axes, test in zip(panels, tests, strict=True):
-        shown = [result for result in results if result.test.name == test]
-        names = [_label(result) for result in shown]
-        means, deviations = [result.mean for result in shown], [result.deviation for result in shown]
-        bars = axes.barh(names, means, xerr=deviations, height=0.7, color=[f"C{labels.index(n) % 10}" for n in names])
-        axes.bar_label(bars, fmt="%.1f", label_type="center", color="white", fontweight="bold")
+    common, labels = _label(results)
+    kinds = {
+        title: shown
+        for title, generates in _KINDS.items()
+        if (shown := [at for at, result in enumerate(results) if bool(result.test.generated) == generates])
+    }
+    rows = [len(shown) for shown in kinds.values()]
+    figure = Figure(figsize=(8, 0.5 + len(rows) + 0.36 * sum(rows)), layout="constrained")
+    figure.suptitle("\n".join([common, machine] if common else [machine]), fontsize=10)
+    panels = figure.subplots(len(rows), 1, squeeze=False, height_ratios=[count + 1 for count in rows])[:, 0]
+    for axes, (title, shown) in zip(panels, kinds.items(), strict=True):
+        means, deviations = [results[at].mean for at in shown], [results[at].deviation for at in shown]
+        bars = axes.barh(range(len(shown)), means, xerr=deviations, height=0.7, error_kw={"ecolor": "0.35"})
+        axes.set_yticks(range(len(shown)), [labels[at] for at in shown])
+        axes.bar_label(bars, fmt="%.1f", padding=4)
         axes.invert_yaxis()
-        axes.set_title(test, loc="left", fontsize=10)
-        axes.set_xlim(0)
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_xlim(0, 1.15 * max(mean + deviation for mean, deviation in zip(means, deviations, strict=True)))
+        axes.set_xlabel("tokens/s")
         axes.spines[["top", "right"]].set_visible(False)
-    panels[-1].set_xlabel("tokens/s")
     with rc_context({"svg.fonttype": "none"}), replacing(path) as file:
         figure.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
 
 
-def _label(result: Result) -> str:
-    threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
-    precision = "" if result.precision == "default" else f" {result.precision}"
-    return f"{result.model}\n{result.backend}{precision}, {threads}"
+def _label(results: Sequence[Result]) -> tuple[str, list[str]]:
+    """Return what all results have in common, and for each its test with what tells it from others."""
+    traits = [
+        [result.model for result in results],
+        [f"backend {result.backend}" for result in results],
+        ["" if result.precision == "default" else result.precision for result in results],
+        [f"{result.threads} thread{'s' if result.threads > 1 else ''}" for result in results],
+    ]
+    same = [trait for trait in traits if len(set(trait)) == 1]
+    different = [trait for trait in traits if len(set(trait)) > 1]
+    common = ", ".join(trait[0] for trait in same if trait[0])
+    return common, [
+        ", ".join(filter(None, [result.test.name, *(shorten(trait[at], _MODEL_WIDTH) for trait in different)]))
+        for at, result in enumerate(results)
+    ]
