@@ -28,7 +28,7 @@ class StopFilter:
     def feed(self, piece: str) -> str:
         """Return what can be shown now."""
         if not self._stops:
-            return text
+            return piece
         if self.stopped:
             return ""
         self._held += piece

@@ -47,7 +47,7 @@ class State:
         self._workers = Workers(engine, self.core)
         self._paces = {is_long: Pace(self.threads if engine.has_threads else 1) for is_long in (False, True)}
         self.cache = self._allocate_cache()
-        """Memory of the cache, in arrays of the engine: keys and values, and for "int8" their scales."""
+        """Memory of the cache, in arrays of the engine: keys and values, and for "int8" what their bytes mean."""
         self._has_large_pages = False
         allow_quantizing(model, self.core.get_input(), self.core.get_input_length())
         self._buffers: dict[str, Any] = {}
@@ -68,6 +68,7 @@ class State:
         arrays = [engine.empty(dtype, length, sparse=True) for length in lengths]
         if kind == "int8":
             arrays += [engine.empty("float32", cache.get_scales_length(), sparse=True) for _ in range(2)]
+            arrays.append(engine.empty("int16", cache.get_first_keys_length(), sparse=True))
         {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}[kind](*arrays)
         return arrays
 
@@ -83,13 +84,14 @@ class State:
         config, engine = self.model.config, self.model.engine
         dtype = _CACHE_DTYPES[self.model.cache_type]
         heads = (config.layers, self._sequences, config.kv_heads)
-        keys, values, *scales = self.cache
+        keys, values, *others = self.cache
         most, tiles = (self.context + 15) // 16 * 16, (positions + 15) // 16
         # the layout is described in src/cache.fu
         return [
             engine.numpy(keys, dtype).reshape(*heads, most // 16, -1)[:, :, :, :tiles],
             engine.numpy(values, dtype).reshape(*heads, -1, most, 16)[:, :, :, :, :positions],
-            *(engine.numpy(array, "float32").reshape(*heads, -1, most)[:, :, :, :, :positions] for array in scales),
+            *(engine.numpy(array, "float32").reshape(*heads, -1, most)[:, :, :, :, :positions] for array in others[:2]),
+            *(engine.numpy(array, "int16").reshape(*heads, most // 16, -1)[:, :, :, :tiles] for array in others[2:]),
         ]
 
     def buffer(self, name: str) -> NDArray[np.float32]:

@@ -18,16 +18,25 @@ from pyllama3.config import CACHE_TYPES
 LAYERS, SEQUENCES = 2, 3
 
 
-def rounded(x: Values, kind: str) -> Values:
+def rounded(x: Values, kind: str, *, are_keys: bool) -> Values:
     """Return keys or values (count, kv_heads, head_dim) as a kind of cache keeps them."""
     if kind == "f16":
         return x.astype(np.float16).astype(np.float32)
-    if kind == "int8":  # 32 elements of a head of a position have a scale
-        runs = np.split(np.float64(x), range(32, x.shape[2], 32), axis=2)
-        tops = [np.abs(run).max(axis=2, keepdims=True) for run in runs]
-        kept = [np.rint(run * (127 / top)) * (top / 127) for run, top in zip(runs, tops, strict=True)]
-        return np.concatenate(kept, axis=2)
+    if kind == "int8":
+        x = np.float64(x)
+        firsts = x[::16].astype(np.float16).astype(np.float64).repeat(16, axis=0)[: len(x)] * are_keys
+        return firsts + in_steps(x - firsts)
     return x
+
+
+def in_steps(x: Values) -> Values:
+    """Return numbers as bytes keep them: each 32 elements of a head, or fewer at its end, have a scale and a middle."""
+    kept = []
+    for run in np.split(x, range(32, x.shape[2], 32), axis=2):
+        least, most = run.min(axis=2, keepdims=True), run.max(axis=2, keepdims=True)
+        scale, middle = (most - least) / 254, (most + least) / 2
+        kept.append(np.rint((run - middle) / np.where(scale == 0, 1, scale)) * scale + middle)
+    return np.concatenate(kept, axis=2)
 
 
 class Cache:
@@ -45,6 +54,7 @@ class Cache:
         self.memory = [Output(engine, np.zeros(length), dtype) for length in lengths]
         if kind == "int8":
             self.memory += [Output(engine, np.zeros(core.get_scales_length())) for _ in range(2)]
+            self.memory.append(Output(engine, np.zeros(core.get_first_keys_length()), "int16"))
         setter = {"f32": core.set_memory, "f16": core.set_half_memory, "int8": core.set_byte_memory}[kind]
         setter(*(memory.run for memory in self.memory))
 
@@ -120,7 +130,7 @@ def check(cache: Cache, keys: Any, values: Any, positions: list[int], layer: int
 def test_attention(engine: Engine, kv_heads: int, group: int, head_dim: int, kind: str, count: int) -> None:
     cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
     keys, values = fill(cache, 0, 0, count)
-    keys, values = rounded(keys, kind), rounded(values, kind)
+    keys, values = rounded(keys, kind, are_keys=True), rounded(values, kind, are_keys=False)
     rows = min(count, cache.core.get_block_rows())
     for first in {0, count // 2, count - 1}:
         check(cache, keys, values, list(range(first, min(first + rows, count))))
@@ -131,7 +141,7 @@ def test_the_steps_of_attention(engine: Engine, kind: str) -> None:
     kv_heads, group, head_dim, positions, layer, sequence, head = 2, 3, 8, [17, 18, 19], 1, 2, 1
     cache = Cache(engine, 40, kv_heads, group, head_dim, kind=kind)
     keys, values = fill(cache, layer, sequence, 20)
-    keys, values = rounded(keys, kind), rounded(values, kind)
+    keys, values = rounded(keys, kind, are_keys=True), rounded(values, kind, are_keys=False)
     queries = normal(3, kv_heads, group, head_dim, seed=7)
     flat = np.float64(queries).reshape(3, kv_heads * group, head_dim)
     expected = attention_scores(flat, np.float64(keys), np.array(positions)).reshape(3, kv_heads, group, 20)[:, head]

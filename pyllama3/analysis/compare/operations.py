@@ -129,6 +129,18 @@ def quantized(x: Array, bits: int = 8, size: int = 32) -> Array:
     return result
 
 
+def spread(x: Array, size: int = 32) -> Array:
+    """Return vectors (..., columns) whose runs of a size, the last may be shorter, are rounded to 255 even steps."""
+    result = np.empty_like(x)
+    for start in range(0, x.shape[-1], size):
+        run = x[..., start : start + size]
+        least, most = run.min(axis=-1, keepdims=True), run.max(axis=-1, keepdims=True)
+        step = np.where(most > least, (most - least) / 254, 1)
+        middle = (least + most) / 2
+        result[..., start : start + size] = np.round((run - middle) / step) * step + middle
+    return result
+
+
 def _join(passes: list[list[_Step]], tolerance: Tolerance | None) -> list[Operation]:
     """Return the operations over the rows of all passes."""
     return [
@@ -168,6 +180,7 @@ class _LayerProbe:
         self._judge = judge
         self._layer = layer
         config = judge.config
+        self._first_key = np.zeros((0, 0))
         self._keys = np.empty((0, config.kv_heads, config.head_dim))
         self._values = self._keys
 
@@ -185,7 +198,7 @@ class _LayerProbe:
         attention = self._read("ATTENTION", count, c.heads, c.head_dim)
         update = self._read("UPDATE", count, c.dim)
         residual = self._read("RESIDUAL", count, c.dim)
-        self._keys = np.concatenate([self._keys, self._cached(key)])
+        self._keys = np.concatenate([self._keys, self._cached(key, positions)])
         self._values = np.concatenate([self._values, self._cached(value)])
 
         yield self._step(ATTENTION, "norm", "attn_norm", normed, self._norm(x, "attn_norm"))
@@ -242,16 +255,23 @@ class _LayerProbe:
     def _name(self, tensor: str) -> str:
         return f"blk.{self._layer}.{tensor}.weight"
 
-    def _cached(self, x: Array) -> Array:
-        """Return what the cache keeps of keys or values (T, K, Dh)."""
+    def _cached(self, x: Array, positions: Array | None = None) -> Array:
+        """Return what the cache keeps of keys (T, K, Dh) at some positions, or of values."""
         cache_type = self._subject.model.cache_type
         if cache_type == "f16":
             return x.astype(np.float16).astype(np.float64)
-        if cache_type == "int8":
-            width = x.shape[-1]
-            padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -width % 32)])  # the last run of a head may be shorter
-            return quantized(padded, 8)[..., :width]
-        return x
+        if cache_type == "int8" and positions is not None:
+            return self._cached_keys(x, positions)
+        return spread(x) if cache_type == "int8" else x
+
+    def _cached_keys(self, keys: Array, positions: Array) -> Array:
+        """Return what an 8-bit cache keeps of keys: how they differ from that of the first position of 16."""
+        kept = []
+        for position, key in zip(positions, keys, strict=True):
+            if position % 16 == 0:
+                self._first_key = key.astype(np.float16).astype(np.float64)
+            kept.append(spread(key - self._first_key) + self._first_key)
+        return np.stack(kept)
 
     def _norm(self, x: Array, tensor: str) -> Array:
         """Return what the reference makes of the residual stream."""
