@@ -47,5 +47,9 @@ class BatchError(PyLlama3Error):
     """A batch file cannot be read or written, or a line of it is not a request."""
 
 
+class BusyError(PyLlama3Error):
+    """More is asked of a server than it can take at the moment."""
+
+
 class StoreError(PyLlama3Error):
     """A model can not be found or downloaded."""

@@ -34,8 +34,7 @@ def command(
     Answers are added to OUT.jsonl as they are ready. After an interruption the same command goes on where it was.
     Sampler options are for requests that say nothing else.
 
-    A request is computed together with others, which rounds differently than alone: where two tokens are almost equally
-    probable, its answer may be another one than that of a single run with the same seed.
+    An answer is that of a single run with the same seed, whatever it is computed together with.
     """
     from ..server.batch import BatchCounts, run_batch
     from .loading import load_model

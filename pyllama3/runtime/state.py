@@ -94,6 +94,21 @@ class State:
             *(engine.numpy(array, "int16").reshape(*heads, most // 16, -1)[:, :, :, :tiles] for array in others[2:]),
         ]
 
+    @property
+    def cache_bytes(self) -> int:
+        """Memory that the cache takes at most; the system gives it as it is used."""
+        return sum(view.nbytes for view in self.cache_views(self.context))
+
+    def copy(self, source: int, target: int, positions: int) -> None:
+        """Copy what the cache holds of the first positions of one sequence to another."""
+        for view in self.cache_views(positions):
+            view[:, target] = view[:, source]
+
+    def clear(self, sequence: int) -> None:
+        """Overwrite what the cache holds of a sequence: sums of attention pass over it, but not over NaN."""
+        for view in self.cache_views(self.context):
+            view[:, sequence] = 0
+
     def buffer(self, name: str) -> NDArray[np.float32]:
         """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""
         return self.model.engine.numpy(self._buffers[name], "float32")
