@@ -54,8 +54,11 @@ def parse_json(
     *,
     object_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
     max_bytes: int | None = None,
+    strict: bool = False,
 ) -> Any:
     """Return what a text in JSON (UTF-8) says; objects are made by `object_hook` of their keys and values.
+
+    Python's NaN and Infinity, which other programs write too, are numbers, unless it is `strict`.
 
     Raises:
         ValueError: it is not JSON, or is longer, deeper or has longer integers than is read.
@@ -64,7 +67,12 @@ def parse_json(
         raise ValueError(f"has more than {max_bytes} bytes")
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
-        value = json.loads(decoded, parse_int=_parse_int, object_pairs_hook=object_hook)
+        value = json.loads(
+            decoded,
+            parse_int=_parse_int,
+            parse_constant=_refuse_constant if strict else None,
+            object_pairs_hook=object_hook,
+        )
     except RecursionError:
         value = None
         is_too_deep = True
@@ -73,6 +81,10 @@ def parse_json(
     if is_too_deep:
         raise ValueError(f"is nested too deeply; at most {MAX_DEPTH} levels are read")
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"has {name}, which is no number in JSON")
 
 
 def _parse_int(digits: str) -> int:

@@ -18,7 +18,9 @@ from ..files import json_bytes, lock
 from ..foreign import parse_json, read_lines
 from ..generation.generation import Generation, Piece
 from ..model import Llama
-from .protocol import Request, error_body, read_request, response_body
+from .answers import error_body, error_status, response_body
+from .fields import FieldError
+from .protocol import Request, read_request
 
 MAX_LINE = 1 << 26
 """Bytes of a request; the longest context is some 500 KB of text."""
@@ -171,14 +173,13 @@ class _Run:
         job.pieces.append(piece)
         if generation.finished:
             del self._jobs[generation]
-            body = response_body(job.request, self._llm.tokenizer, job.pieces)
+            body = response_body(job.request, self._llm.tokenizer, [job.pieces])
             self._answers.write(job.id, job.custom_id, 200, body)
             self._counts.answered += 1
             self._progress(self._counts)
 
     def _refuse(self, id: str, custom_id: str | None, error: Exception) -> None:
-        status = 400 if isinstance(error, PyLlama3Error) else 500
-        self._answers.write(id, custom_id, status, error_body(error))
+        self._answers.write(id, custom_id, error_status(error), error_body(error))
         self._counts.failed += 1
         self._progress(self._counts)
 
@@ -195,7 +196,8 @@ class _Run:
                     self._skip()
                     continue
                 request = read_request(self._llm, content.get("url"), content.get("body"), self._defaults)
-                generation = self._llm.generation(request.prompt, **request.options)
+                _check_one_text(request)
+                generation = self._llm.generation(request.prompts[0], **request.options)
             except Exception as error:  # one line must not stop the others, now and whenever the batch goes on
                 if self._answers.has(id, custom_id):
                     self._skip()
@@ -217,6 +219,16 @@ class _Run:
             raise BatchError(f"custom_id {custom_id!r:.80} is that of an earlier line")
         self._seen.add(custom_id)
         return custom_id
+
+
+def _check_one_text(request: Request) -> None:
+    for name, found, supported in (
+        ("stream", request.stream, False),
+        ("n", request.count, 1),
+        ("prompt", f"an array of {len(request.prompts)}", "an array of 1"),
+    ):
+        if found != supported:
+            raise FieldError(name, f"{name} is {found}; supported in batches: {supported}")
 
 
 def _read_line(line: bytes) -> dict[str, Any]:

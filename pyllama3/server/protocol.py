@@ -1,56 +1,59 @@
-"""Requests and answers in the form of OpenAI's API (platform.openai.com/docs/api-reference), as far as it applies."""
+"""Requests in the form of OpenAI's API (platform.openai.com/docs/api-reference), as far as it applies.
+
+What would change the answer is obeyed or refused by name; the answers are in `answers` and `chunks`.
+"""
 
 from __future__ import annotations
 
 import re
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import OptionError, PyLlama3Error
-from ..foreign import printable
+from ..errors import OptionError
 from ..generation.constraint import Grammar, json_object, json_schema
-from ..generation.generation import Piece
 from ..model import Llama
-from ..tokenizer.tokenizer import Tokenizer
+from .fields import ARRAY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, FieldError, find, get, is_a
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 URLS = (CHAT, COMPLETIONS)
+MOST_TEXTS = 128
+"""Texts that a request may ask for."""
 
-_NUMBER, _INTEGER, _BOOLEAN = "a number", "an integer", "true or false"
-_ARRAY, _OBJECT = "an array", "an object"
-_TYPES: dict[str, tuple[type, ...]] = {_NUMBER: (int, float), _INTEGER: (int,), _ARRAY: (list,), _OBJECT: (dict,)}
 _SAMPLING = {
-    "temperature": _NUMBER,
-    "top_p": _NUMBER,
-    "top_k": _INTEGER,
-    "min_p": _NUMBER,
-    "repeat_penalty": _NUMBER,
-    "repeat_last_n": _INTEGER,
-    "presence_penalty": _NUMBER,
-    "frequency_penalty": _NUMBER,
-    "seed": _INTEGER,
+    "temperature": NUMBER,
+    "top_p": NUMBER,
+    "top_k": INTEGER,
+    "min_p": NUMBER,
+    "repeat_penalty": NUMBER,
+    "repeat_last_n": INTEGER,
+    "presence_penalty": NUMBER,
+    "frequency_penalty": NUMBER,
+    "seed": INTEGER,
 }
 """Fields that are options of the sampler; top_k, min_p and the repeat options are not OpenAI's."""
-_COMMON = {*_SAMPLING, "logit_bias", "max_tokens", "stop", "response_format", "model"}
+_COMMON = {
+    *_SAMPLING,
+    *("logit_bias", "max_tokens", "stop", "response_format", "model", "n", "stream", "stream_options"),
+    "return_token_ids",  # vLLM's
+}
 _FIELDS = {
     CHAT: {*_COMMON, "messages", "max_completion_tokens", "logprobs", "top_logprobs", "tools"},
-    COMPLETIONS: {*_COMMON, "prompt", "logprobs"},
+    COMPLETIONS: {*_COMMON, "prompt", "logprobs", "echo"},
 }
-_IGNORED = {"user", "metadata", "store", "service_tier"}
-"""Fields that mean nothing here."""
+_IGNORED = {
+    *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
+    *("prediction", "reasoning_effort", "verbosity"),
+}
+"""Fields that change no answer of a model like these."""
 _FIXED: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "stream": (False,),
-    "echo": (False,),
     "best_of": (1,),
-    "suffix": (None, ""),
-    "tool_choice": ("auto",),
+    "suffix": ("",),
+    "modalities": (["text"],),
+    "tool_choice": ("auto", "none"),
+    "parallel_tool_calls": (True,),
 }
 """Fields of which only these values are supported."""
-_IMPOSSIBLE = -9999.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +62,30 @@ class Request:
 
     url: str
     model: str
-    prompt: Sequence[int]
+    prompts: Sequence[Sequence[int]]
+    """Each is to be continued `count` times."""
+    count: int
     options: Mapping[str, Any]
-    """Options of `Llama.generate`."""
+    """Options of `Llama.generation`."""
     logprobs: bool
+    stream: bool
+    include_usage: bool
+    """Whether a stream tells the counts at its end."""
+    echo: Sequence[str]
+    """What the answers to each prompt begin with."""
+    return_token_ids: bool
+
+    @property
+    def texts(self) -> int:
+        """How many texts are asked for."""
+        return len(self.prompts) * self.count
+
+    def options_of(self, index: int) -> dict[str, Any]:
+        """Return the options of one of the texts: each of several from one prompt has a seed of its own."""
+        options = dict(self.options)
+        if options.get("seed") is not None:
+            options["seed"] += index % self.count
+        return options
 
 
 def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -> Request:
@@ -73,112 +96,101 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
     """
     if url not in URLS:
         raise OptionError(f"url is {url!r:.80}; supported: {', '.join(URLS)}")
+    fields = read_fields(body, _FIELDS[url])
+    chat = url == CHAT
+    logprobs, top_logprobs = _logprobs(fields, chat)
+    if chat:
+        prompts = [llm.encode_chat(get(fields, "messages", ARRAY), tools=find(fields, "tools", ARRAY))]
+    else:
+        prompts = _prompts(llm, fields.get("prompt"))
+    options = {**defaults, **{name: get(fields, name, kind) for name, kind in _SAMPLING.items() if name in fields}}
+    if "logit_bias" in fields:
+        options["logit_bias"] = _logit_bias(get(fields, "logit_bias", OBJECT))
+    most = [find(fields, name, INTEGER) for name in ("max_completion_tokens", "max_tokens")]
+    options["max_tokens"] = next((count for count in most if count is not None), None)
+    options["stop"] = _stop(fields.get("stop", ()))
+    options["grammar"] = _grammar(find(fields, "response_format", OBJECT, {"type": "text"}))
+    options["top_logprobs"] = top_logprobs
+    count = find(fields, "n", INTEGER, 1)
+    if count < 1 or count * len(prompts) > MOST_TEXTS:
+        raise FieldError("n", f"n is {count}, for {len(prompts)} prompts; allowed: 1 to {MOST_TEXTS} texts")
+    echo = find(fields, "echo", BOOLEAN, False)
+    if echo and logprobs:
+        raise FieldError("logprobs", "logprobs with echo are not supported")
+    return Request(
+        url=url,
+        model=find(fields, "model", STRING, llm.config.name),
+        prompts=prompts,
+        count=count,
+        options=options,
+        logprobs=logprobs,
+        stream=find(fields, "stream", BOOLEAN, False),
+        include_usage=_include_usage(fields),
+        echo=[llm.tokenizer.decode(prompt) for prompt in prompts] if echo else [""] * len(prompts),
+        return_token_ids=find(fields, "return_token_ids", BOOLEAN, False),
+    )
+
+
+def read_fields(body: Any, known: set[str]) -> dict[str, Any]:
+    """Return the fields of a body that say something: null means that a field is not there.
+
+    Raises:
+        OptionError: it is not an object.
+        FieldError: a field is not among the known ones, or has a value that is not supported.
+    """
     if not isinstance(body, Mapping):
         raise OptionError("the body is not a JSON object")
     fields = {name: value for name, value in body.items() if value is not None and name not in _IGNORED}
     for name, values in _FIXED.items():
         if fields.pop(name, values[0]) not in values:
-            raise OptionError(f"{name} is {body[name]!r:.80}; supported: {values[0]!r}")
-    unknown = sorted(fields.keys() - _FIELDS[url])
+            raise FieldError(name, f"{name} is {body[name]!r:.80}; supported: {values[0]!r}")
+    unknown = sorted(fields.keys() - known)
     if unknown:
-        raise OptionError(f"unsupported field: {', '.join(unknown)}")
-    chat = url == CHAT
-    logprobs, top_logprobs = _logprobs(fields, chat)
-    if chat:
-        prompt = llm.encode_chat(_get(fields, "messages", _ARRAY), tools=_find(fields, "tools", _ARRAY))
-    else:
-        prompt = _prompt(llm, fields.get("prompt"))
-    options = {**defaults, **{name: _get(fields, name, kind) for name, kind in _SAMPLING.items() if name in fields}}
-    if "logit_bias" in fields:
-        options["logit_bias"] = _logit_bias(_get(fields, "logit_bias", _OBJECT))
-    most = [_find(fields, name, _INTEGER) for name in ("max_completion_tokens", "max_tokens")]
-    options["max_tokens"] = next((count for count in most if count is not None), None)
-    options["stop"] = _stop(fields.get("stop", ()))
-    options["grammar"] = _grammar(_find(fields, "response_format", _OBJECT) or {"type": "text"})
-    options["top_logprobs"] = top_logprobs
-    return Request(
-        url=url,
-        model=str(fields.get("model", llm.config.name)),
-        prompt=prompt,
-        options=options,
-        logprobs=logprobs,
-    )
+        raise FieldError(unknown[0], f"unsupported field: {', '.join(unknown)}")
+    return fields
 
 
-def response_body(request: Request, tokenizer: Tokenizer, pieces: Sequence[Piece]) -> dict[str, Any]:
-    """Return the answer to a request, of which these are all pieces."""
-    text = "".join(piece.text for piece in pieces)
-    reason = pieces[-1].stats.finish_reason
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "stop" if reason == "stop" else "length"}
-    shown = [piece for piece in pieces if piece.id not in tokenizer.stop_ids]
-    if request.url == CHAT:
-        choice["message"] = {"role": "assistant", "content": text}
-        choice["logprobs"] = {"content": _chat_logprobs(tokenizer, shown)} if request.logprobs else None
-    else:
-        choice["text"] = text
-        choice["logprobs"] = _text_logprobs(tokenizer, shown) if request.logprobs else None
-    prompt_tokens = len(request.prompt)
-    return {
-        "id": f"{'chatcmpl' if request.url == CHAT else 'cmpl'}-{uuid.uuid4().hex}",
-        "object": "chat.completion" if request.url == CHAT else "text_completion",
-        "created": int(time.time()),
-        "model": request.model,
-        "choices": [choice],
-        "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": len(pieces),
-            "total_tokens": prompt_tokens + len(pieces),
-        },
-    }
-
-
-def error_body(error: Exception) -> dict[str, Any]:
-    """Return the answer to a request that is refused, or that cannot be answered by a fault of ours."""
-    if isinstance(error, PyLlama3Error):
-        message, type = str(error), "invalid_request_error"
-    else:
-        message, type = printable(f"internal error: {error.__class__.__name__}: {error}"), "server_error"
-    return {"error": {"message": message, "type": type, "param": None, "code": None}}
-
-
-def _is(value: Any, kind: str) -> bool:
-    is_bool = isinstance(value, bool)
-    if kind == _BOOLEAN or is_bool:
-        return kind == _BOOLEAN and is_bool
-    return isinstance(value, _TYPES[kind])
-
-
-def _find(fields: Mapping[str, Any], name: str, kind: str) -> Any:
-    return _get(fields, name, kind) if name in fields else None
-
-
-def _get(fields: Mapping[str, Any], name: str, kind: str) -> Any:
-    if name not in fields:
-        raise OptionError(f"{name} is missing; {kind} is expected")
-    if not _is(fields[name], kind):
-        raise OptionError(f"{name} is {fields[name]!r:.80}; {kind} is expected")
-    return fields[name]
+def _include_usage(fields: Mapping[str, Any]) -> bool:
+    options = find(fields, "stream_options", OBJECT, {})
+    unknown = sorted(options.keys() - {"include_usage", "include_obfuscation"})
+    if unknown:
+        raise FieldError("stream_options", f"unsupported field of stream_options: {', '.join(unknown)}")
+    return bool(find(options, "include_usage", BOOLEAN, False))
 
 
 def _logprobs(fields: Mapping[str, Any], chat: bool) -> tuple[bool, int]:
-    if chat:
-        return bool(_find(fields, "logprobs", _BOOLEAN)), _find(fields, "top_logprobs", _INTEGER) or 0
-    return "logprobs" in fields, _find(fields, "logprobs", _INTEGER) or 0
+    if not chat:
+        return "logprobs" in fields, find(fields, "logprobs", INTEGER, 0)
+    logprobs, top_logprobs = find(fields, "logprobs", BOOLEAN, False), find(fields, "top_logprobs", INTEGER, 0)
+    if top_logprobs and not logprobs:
+        raise FieldError("top_logprobs", f"top_logprobs is {top_logprobs}, but logprobs is not true")
+    return logprobs, top_logprobs
+
+
+def _prompts(llm: Llama, prompt: Any) -> list[list[int]]:
+    """Return the prompts of a text, of an array of texts, of token ids, or of an array of arrays of these."""
+    several = isinstance(prompt, list) and bool(prompt) and not is_a(prompt[0], INTEGER)
+    return [_prompt(llm, one) for one in (prompt if several else [prompt])]
 
 
 def _prompt(llm: Llama, prompt: Any) -> list[int]:
     if isinstance(prompt, str):
-        return llm.encode_prompt(prompt)
-    if isinstance(prompt, list) and prompt and all(_is(id, _INTEGER) for id in prompt):
+        ids = llm.encode_prompt(prompt)
+        if ids:
+            return ids
+        raise FieldError("prompt", "prompt is empty, and the model has no token to begin a text with")
+    if isinstance(prompt, list) and prompt and all(is_a(id, INTEGER) for id in prompt):
         return prompt
-    raise OptionError("prompt is to be a string or an array of token ids")
+    raise FieldError("prompt", "prompt is to be a string or an array of token ids, or an array of these")
 
 
 def _logit_bias(biases: Mapping[str, Any]) -> dict[int | str, float]:
     result: dict[int | str, float] = {}
     for token, bias in biases.items():
-        if not re.fullmatch("[0-9]{1,10}", token) or not _is(bias, _NUMBER):
-            raise OptionError(f"logit_bias has {token!r:.80}: {bias!r:.80}; token ids and numbers are expected")
+        if not re.fullmatch("[0-9]{1,10}", token) or not is_a(bias, NUMBER):
+            raise FieldError(
+                "logit_bias", f"logit_bias has {token!r:.80}: {bias!r:.80}; token ids and numbers are expected"
+            )
         result[int(token)] = bias
     return result
 
@@ -186,7 +198,7 @@ def _logit_bias(biases: Mapping[str, Any]) -> dict[int | str, float]:
 def _stop(stop: Any) -> list[str]:
     stops: Sequence[Any] = stop if isinstance(stop, (list, tuple)) else [stop]
     if not all(isinstance(text, str) for text in stops):
-        raise OptionError(f"stop is {stop!r:.80}; a string or an array of strings is expected")
+        raise FieldError("stop", f"stop is {stop!r:.80}; a string or an array of strings is expected")
     return list(stops)
 
 
@@ -195,53 +207,10 @@ def _grammar(format: Mapping[str, Any]) -> Grammar | None:
     if kind == "json_object":
         return json_object()
     if kind == "json_schema":
-        return json_schema(_get(_get(format, "json_schema", _OBJECT), "schema", _OBJECT))
+        return json_schema(get(get(format, "json_schema", OBJECT), "schema", OBJECT))
     if kind == "text":
         return None
-    raise OptionError(f"response_format has type {kind!r:.80}; supported: 'text', 'json_object', 'json_schema'")
-
-
-def _chat_logprobs(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> list[dict[str, Any]]:
-    def entry(id: int, logprob: float) -> dict[str, Any]:
-        bytes = list(tokenizer.token_bytes(id))
-        return {"token": _name(tokenizer, id), "logprob": _finite(logprob), "bytes": bytes}
-
-    return [
-        {**entry(piece.id, piece.logprob), "top_logprobs": [entry(*top) for top in piece.top_logprobs]}
-        for piece in pieces
-    ]
-
-
-def _text_logprobs(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> dict[str, Any]:
-    offsets = [0]
-    for piece in pieces:
-        offsets.append(offsets[-1] + len(piece.text))
-    return {
-        "tokens": [_name(tokenizer, piece.id) for piece in pieces],
-        "token_logprobs": [_finite(piece.logprob) for piece in pieces],
-        "top_logprobs": [_by_name(tokenizer, piece.top_logprobs) for piece in pieces],
-        "text_offset": offsets[:-1],
-    }
-
-
-def _by_name(tokenizer: Tokenizer, top_logprobs: Sequence[tuple[int, float]]) -> dict[str, float]:
-    """Return the logprobs of tokens by name; where several have the same, all but the first are called by their id."""
-    named: dict[str, float] = {}
-    for id, logprob in top_logprobs:
-        name = _name(tokenizer, id)
-        named[f"token_id:{id}" if name in named else name] = _finite(logprob)
-    return named
-
-
-def _name(tokenizer: Tokenizer, id: int) -> str:
-    r"""Return the text of a token, for incomplete characters their bytes, as OpenAI writes them: bytes:\xf0\x9f."""
-    data = tokenizer.token_bytes(id)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
-
-
-def _finite(logprob: float) -> float:
-    """Return a logprob as JSON can hold it: that of what is impossible is OpenAI's -9999."""
-    return max(logprob, _IMPOSSIBLE)
+    raise FieldError(
+        "response_format",
+        f"response_format has type {kind!r:.80}; supported: 'text', 'json_object', 'json_schema'",
+    )

@@ -26,16 +26,14 @@ Deliver = Callable[[Piece | Exception], None]
 class _Job:
     generation: Generation
     deliver: Deliver
-    put: float
 
 
 class Worker:
     """Generates texts side by side. Its methods may be called by any thread."""
 
-    def __init__(self, scheduler: Scheduler, *, observe_wait: Callable[[float], None] = lambda _: None) -> None:
-        """Take over a scheduler; `observe_wait` is told how many seconds each text has waited in the queue."""
+    def __init__(self, scheduler: Scheduler) -> None:
+        """Take over a scheduler."""
         self._scheduler = scheduler
-        self._observe_wait = observe_wait
         self._changed = threading.Condition()
         self._waiting: deque[_Job] = deque()
         self._running: dict[Generation, _Job] = {}
@@ -66,7 +64,7 @@ class Worker:
                 raise BusyError("the server is being stopped")
             if len(self._waiting) >= MOST_WAITING:
                 raise BusyError(f"{MOST_WAITING} requests are waiting already; try again later")
-            self._waiting.append(_Job(generation, deliver, time.monotonic()))
+            self._waiting.append(_Job(generation, deliver))
             self._changed.notify()
 
     def cancel(self, generation: Generation) -> None:
@@ -137,7 +135,6 @@ class Worker:
             if self._had_better_wait(job.generation):
                 continue
             self._waiting.remove(job)
-            self._observe_wait(time.monotonic() - job.put)
             self._running[job.generation] = job
             self._scheduler.add(job.generation)
 

@@ -121,7 +121,12 @@ def test_the_forms_of_answers(path: Path, tmp_path: Path) -> None:
     (choice,) = chat["choices"]
     assert choice["message"] == {"role": "assistant", "content": "".join(piece.text for piece in pieces)}
     assert choice["finish_reason"] == "length"
-    assert chat["usage"] == {"prompt_tokens": len(prompt), "completion_tokens": 4, "total_tokens": len(prompt) + 4}
+    assert chat["usage"] == {
+        "prompt_tokens": len(prompt),
+        "completion_tokens": 4,
+        "total_tokens": len(prompt) + 4,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
     for entry, piece in zip(choice["logprobs"]["content"], pieces, strict=True):
         assert entry["bytes"] == list(llm.tokenizer.token_bytes(piece.id))
         assert entry["logprob"] == pytest.approx(piece.logprob, abs=1e-4)
@@ -145,9 +150,9 @@ def test_the_forms_of_answers(path: Path, tmp_path: Path) -> None:
         (completion(1, max_tokens=0), "max_tokens is 0; allowed: 1 or more"),
         (completion(1, max_tokens=500), "4 prompt tokens and 500 more to generate do not fit into the context of 128"),
         (completion(1, prompt=[999]), "token 999 is not in the vocabulary"),
-        (completion(1, prompt=["a", "b"]), "prompt is to be a string or an array of token ids"),
-        (completion(1, n=2), "n is 2; supported: 1"),
-        (completion(1, stream=True), "stream is True; supported: False"),
+        (completion(1, prompt=["a", "b"]), "prompt is an array of 2; supported in batches: an array of 1"),
+        (completion(1, n=2), "n is 2; supported in batches: 1"),
+        (completion(1, stream=True), "stream is True; supported in batches: False"),
         (completion(1, temperatur=1), "unsupported field: temperatur"),
         (completion(1, logit_bias={"a": 1}), "logit_bias has 'a': 1; token ids and numbers are expected"),
         (completion(1, stop=[1]), "stop is [1]; a string or an array of strings is expected"),
@@ -227,7 +232,7 @@ def test_a_text_that_the_model_cannot_continue_leaves_the_others(tmp_path: Path)
     llm = Llama.load(tmp_path / "m.gguf")
     counts = run_batch(llm, write_lines(tmp_path / "in.jsonl", requests), tmp_path / "out.jsonl")
     assert counts == BatchCounts(total=3, answered=2, failed=1)
-    (refused,) = [a for a in read_lines(tmp_path / "out.jsonl") if a["response"]["status_code"] == 400]
+    (refused,) = [a for a in read_lines(tmp_path / "out.jsonl") if a["response"]["status_code"] == 500]
     assert refused["custom_id"] == "request 1"
     assert "m.gguf: 288 of 288 logits are not finite" in refused["response"]["body"]["error"]["message"]
 
@@ -348,7 +353,7 @@ def test_special_tokens_and_parts_in_requests(path: Path) -> None:
     llm = Llama.load(path, precision="exact")
 
     def prompt(url: str, **body: Any) -> Sequence[int]:
-        return read_request(llm, url, body, {}).prompt
+        return read_request(llm, url, body, {}).prompts[0]
 
     assert prompt(COMPLETIONS, prompt="a<|eot_id|>") == [
         *llm.encode_prompt("a"),
@@ -360,7 +365,7 @@ def test_special_tokens_and_parts_in_requests(path: Path) -> None:
     for name in ("max_tokens", "max_completion_tokens"):
         request = read_request(llm, CHAT, {"messages": joined, name: 0}, {})
         with pytest.raises(OptionError, match="max_tokens is 0; allowed: 1 or more"):
-            llm.generation(request.prompt, **request.options)
+            llm.generation(request.prompts[0], **request.options)
 
 
 @pytest.mark.parametrize(

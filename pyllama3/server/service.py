@@ -1,0 +1,37 @@
+"""What answers requests, whatever brings them: a model, the worker that generates, and what is counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..model import Llama
+from .metrics import Metrics
+from .worker import Worker
+
+
+class Service:
+    """A model that is served."""
+
+    def __init__(self, llm: Llama, *, name: str, parallel: int, defaults: Mapping[str, Any]) -> None:
+        """Allocate the cache.
+
+        Args:
+            llm: answers.
+            name: what the model is called.
+            parallel: how many texts are generated at a time.
+            defaults: options of the sampler for what a request does not say.
+
+        Raises:
+            BackendError: there is not enough memory.
+        """
+        self.llm = llm
+        self.name = name
+        self.parallel = parallel
+        self.defaults = defaults
+        self.created = int(time.time())
+        scheduler = llm.scheduler(parallel)
+        self.cache_bytes = scheduler.cache_bytes
+        self.worker = Worker(scheduler)
+        self.metrics = Metrics(self.worker)
