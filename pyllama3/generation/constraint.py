@@ -63,6 +63,36 @@ def regex(pattern: str) -> Grammar:
         raise OptionError(f"{what}: not UTF-8 text") from None
 
 
+def function_call(
+    functions: Mapping[str, Mapping[str, Any]], arguments: str, *, or_schema: Mapping[str, Any] | None = None
+) -> Grammar:
+    """Return the grammar of {"name": ..., `arguments`: {...}} for functions and the JSON schemas of their arguments.
+
+    With `or_schema`, values that this schema allows are fine as well.
+
+    Raises:
+        OptionError: see `json_schema`.
+    """
+    rules = []
+    for number, (name, schema) in enumerate(functions.items()):
+        beginning = json.dumps(json.dumps({"name": name, arguments: 0}).removesuffix("0}"))
+        rules.append(f'call{number}: {beginning} arguments{number} "}}"')
+        rules.append(f"arguments{number}: %json {_compact(schema)}")
+    starts = [f"call{number}" for number in range(len(functions))]
+    if or_schema is not None:
+        starts.append("answer")
+        rules.append(f"answer: %json {_compact(or_schema)}")
+    text = "\n".join([f"start: {' | '.join(starts)}", *rules])
+    try:
+        return _checked(_llguidance().LLMatcher.grammar_from_lark(text), "JSON schema of a function")
+    except (ValueError, RecursionError) as error:
+        raise OptionError(f"JSON schema of a function: {_one_line(str(error))}") from None
+
+
+def _compact(schema: Mapping[str, Any]) -> str:
+    return json.dumps({**schema, "x-guidance": _COMPACT})
+
+
 class GrammarCompiler:
     """Makes constraints for one vocabulary. It may be used by several threads."""
 

@@ -67,6 +67,11 @@ class Scheduler:
         self._slots: dict[Generation, _Slot] = {}
 
     @property
+    def batch(self) -> int:
+        """Most rows of a pass."""
+        return self._state.batch
+
+    @property
     def cache_bytes(self) -> int:
         """Memory that the cache takes at most."""
         return self._state.cache_bytes

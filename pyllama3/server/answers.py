@@ -13,6 +13,8 @@ from ..generation.generation import Piece
 from ..tokenizer.tokenizer import Tokenizer
 from .fields import FieldError
 from .protocol import CHAT, Request
+from .tools.calls import Call
+from .tools.reader import CallReader
 
 _IMPOSSIBLE = -9999.0
 
@@ -51,8 +53,10 @@ def usage(request: Request, texts: Sequence[Sequence[Piece]]) -> dict[str, Any]:
     }
 
 
-def finish_reason(pieces: Sequence[Piece]) -> str:
-    """Return why a text ended, in OpenAI's words."""
+def finish_reason(pieces: Sequence[Piece], calls: int = 0) -> str:
+    """Return why a text with so many calls ended, in OpenAI's words."""
+    if calls:
+        return "tool_calls"
     return "stop" if pieces[-1].stats.finish_reason == "stop" else "length"
 
 
@@ -67,6 +71,12 @@ def logprobs(request: Request, tokenizer: Tokenizer, pieces: Sequence[Piece], of
     if request.url == CHAT:
         return {"content": _chat_logprobs(tokenizer, shown)}
     return _text_logprobs(tokenizer, shown, offset)
+
+
+def tool_call(call: Call) -> dict[str, Any]:
+    """Return a call in OpenAI's form."""
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": f"call_{uuid.uuid4().hex[:24]}", "type": "function", "function": function}
 
 
 def error_body(error: Exception) -> dict[str, Any]:
@@ -89,7 +99,16 @@ def error_status(error: Exception) -> int:
 def _choice(request: Request, tokenizer: Tokenizer, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
     text = "".join(piece.text for piece in pieces)
     choice: dict[str, Any] = {"index": index, "finish_reason": finish_reason(pieces)}
-    if request.url == CHAT:
+    if request.tools is not None:
+        reader = CallReader(request.tools.schemas, several=request.tools.several)
+        found = [*reader.feed(text), *reader.flush()]
+        calls = [item for item in found if isinstance(item, Call)]
+        content = "".join(item for item in found if isinstance(item, str))
+        choice["message"] = {"role": "assistant", "content": content if content or not calls else None}
+        if calls:
+            choice["message"]["tool_calls"] = [tool_call(call) for call in calls]
+            choice["finish_reason"] = finish_reason(pieces, len(calls))
+    elif request.url == CHAT:
         choice["message"] = {"role": "assistant", "content": text}
     else:
         choice["text"] = request.echo[index // request.count] + text

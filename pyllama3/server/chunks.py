@@ -7,8 +7,9 @@ from typing import Any
 
 from ..generation.generation import Piece
 from ..tokenizer.tokenizer import Tokenizer
-from .answers import finish_reason, frame, logprobs, usage
+from .answers import finish_reason, frame, logprobs, tool_call, usage
 from .protocol import CHAT, Request
+from .tools.reader import CallReader
 
 
 class ChunkWriter:
@@ -21,6 +22,10 @@ class ChunkWriter:
         self._texts: list[list[Piece]] = [[] for _ in range(request.texts)]
         self._lengths = [0] * request.texts
         """Characters of each text so far."""
+        self._readers: list[CallReader] = []
+        if request.tools is not None:
+            names, several = request.tools.schemas, request.tools.several
+            self._readers = [CallReader(names, several=several) for _ in range(request.texts)]
 
     def begin(self) -> Iterator[dict[str, Any]]:
         """Yield what comes before the first piece of each text."""
@@ -40,14 +45,39 @@ class ChunkWriter:
         """Yield what a piece of a text becomes, and what ends the text."""
         request, pieces = self._request, self._texts[index]
         pieces.append(piece)
-        if piece.text or request.logprobs or request.return_token_ids:
-            extra: dict[str, Any] = {"token_ids": [piece.id]} if request.return_token_ids else {}
+        ended = piece.stats.finish_reason is not None
+        deltas = list(self._deltas(index, piece.text, ended))
+        extra: dict[str, Any] = {"token_ids": [piece.id]} if request.return_token_ids else {}
+        if request.logprobs:
             extra["logprobs"] = logprobs(request, self._tokenizer, [piece], self._lengths[index])
-            self._lengths[index] += len(piece.text)
-            yield self._chunk(index, {"content": piece.text} if request.url == CHAT else piece.text, **extra)
-        if piece.stats.finish_reason:
+        self._lengths[index] += len(piece.text)
+        if extra and not deltas:
+            deltas = [self._delta("")]
+        for delta in deltas:
+            yield self._chunk(index, delta, **extra)
+            extra = {}
+        if ended:
+            calls = self._readers[index].found if self._readers else 0
             empty: Any = {} if request.url == CHAT else ""
-            yield self._chunk(index, empty, finish_reason=finish_reason(pieces))
+            yield self._chunk(index, empty, finish_reason=finish_reason(pieces, calls))
+
+    def _deltas(self, index: int, text: str, ended: bool) -> Iterator[Any]:
+        """Yield what becomes of a text: itself, and calls in it."""
+        if not self._readers:
+            if text:
+                yield self._delta(text)
+            return
+        reader = self._readers[index]
+        number = reader.found
+        for item in [*reader.feed(text), *(reader.flush() if ended else ())]:
+            if isinstance(item, str):
+                yield self._delta(item)
+            else:
+                yield {"tool_calls": [{"index": number, **tool_call(item)}]}
+                number += 1
+
+    def _delta(self, text: str) -> Any:
+        return {"content": text} if self._request.url == CHAT else text
 
     def end(self) -> Iterator[dict[str, Any]]:
         """Yield what comes after the last piece of all texts."""

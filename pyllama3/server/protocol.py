@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import OptionError
-from ..generation.constraint import Grammar, json_object, json_schema
+from ..generation.constraint import Grammar, function_call, json_schema
 from ..model import Llama
 from .fields import ARRAY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, FieldError, find, get, is_a
+from .tools.choice import Tools, read_tools
+from .tools.telling import arguments_name, told
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 URLS = (CHAT, COMPLETIONS)
@@ -38,7 +40,11 @@ _COMMON = {
     "return_token_ids",  # vLLM's
 }
 _FIELDS = {
-    CHAT: {*_COMMON, "messages", "max_completion_tokens", "logprobs", "top_logprobs", "tools"},
+    CHAT: {
+        *_COMMON,
+        *("messages", "max_completion_tokens", "logprobs", "top_logprobs"),
+        *("tools", "tool_choice", "parallel_tool_calls"),
+    },
     COMPLETIONS: {*_COMMON, "prompt", "logprobs", "echo"},
 }
 _IGNORED = {
@@ -50,8 +56,6 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "best_of": (1,),
     "suffix": ("",),
     "modalities": (["text"],),
-    "tool_choice": ("auto", "none"),
-    "parallel_tool_calls": (True,),
 }
 """Fields of which only these values are supported."""
 
@@ -74,6 +78,8 @@ class Request:
     echo: Sequence[str]
     """What the answers to each prompt begin with."""
     return_token_ids: bool
+    tools: Tools | None
+    """What the answer may call."""
 
     @property
     def texts(self) -> int:
@@ -99,8 +105,9 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
     fields = read_fields(body, _FIELDS[url])
     chat = url == CHAT
     logprobs, top_logprobs = _logprobs(fields, chat)
+    tools = read_tools(fields) if chat else None
     if chat:
-        prompts = [llm.encode_chat(get(fields, "messages", ARRAY), tools=find(fields, "tools", ARRAY))]
+        prompts = [encode_messages(llm, get(fields, "messages", ARRAY), tools)]
     else:
         prompts = _prompts(llm, fields.get("prompt"))
     options = {**defaults, **{name: get(fields, name, kind) for name, kind in _SAMPLING.items() if name in fields}}
@@ -109,7 +116,7 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
     most = [find(fields, name, INTEGER) for name in ("max_completion_tokens", "max_tokens")]
     options["max_tokens"] = next((count for count in most if count is not None), None)
     options["stop"] = _stop(fields.get("stop", ()))
-    options["grammar"] = _grammar(find(fields, "response_format", OBJECT, {"type": "text"}))
+    options["grammar"] = _grammar(llm, find(fields, "response_format", OBJECT, {"type": "text"}), tools)
     options["top_logprobs"] = top_logprobs
     count = find(fields, "n", INTEGER, 1)
     if count < 1 or count * len(prompts) > MOST_TEXTS:
@@ -128,7 +135,18 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
         include_usage=_include_usage(fields),
         echo=[llm.tokenizer.decode(prompt) for prompt in prompts] if echo else [""] * len(prompts),
         return_token_ids=find(fields, "return_token_ids", BOOLEAN, False),
+        tools=tools,
     )
+
+
+def encode_messages(llm: Llama, messages: Sequence[Any], tools: Tools | None) -> list[int]:
+    """Return the tokens of a conversation in which functions may be called.
+
+    Raises:
+        TemplateError: see `Llama.encode_chat`.
+    """
+    known, definitions = told(llm.template, messages, tools.definitions if tools else None)
+    return llm.encode_chat(known, tools=definitions)
 
 
 def read_fields(body: Any, known: set[str]) -> dict[str, Any]:
@@ -202,15 +220,20 @@ def _stop(stop: Any) -> list[str]:
     return list(stops)
 
 
-def _grammar(format: Mapping[str, Any]) -> Grammar | None:
+def _grammar(llm: Llama, format: Mapping[str, Any], tools: Tools | None) -> Grammar | None:
     kind = format.get("type")
-    if kind == "json_object":
-        return json_object()
-    if kind == "json_schema":
-        return json_schema(get(get(format, "json_schema", OBJECT), "schema", OBJECT))
+    if kind not in ("text", "json_object", "json_schema"):
+        raise FieldError(
+            "response_format",
+            f"response_format has type {kind!r:.80}; supported: 'text', 'json_object', 'json_schema'",
+        )
+    if tools is not None and tools.forced:
+        return function_call({name: tools.schemas[name] for name in tools.forced}, arguments_name(llm.template))
     if kind == "text":
         return None
-    raise FieldError(
-        "response_format",
-        f"response_format has type {kind!r:.80}; supported: 'text', 'json_object', 'json_schema'",
-    )
+    schema = {"type": "object"}
+    if kind == "json_schema":
+        schema = get(get(format, "json_schema", OBJECT), "schema", OBJECT)
+    if tools is not None:
+        return function_call(tools.schemas, arguments_name(llm.template), or_schema=schema)
+    return json_schema(schema)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from ..errors import BusyError
 from ..generation.generation import Generation, Piece
 from ..generation.scheduler import Scheduler
-from ..runtime.state import BATCH
 
 MOST_WAITING = 256
 """Texts in the queue: each has its sampler's memory."""
@@ -39,7 +38,7 @@ class Worker:
         self._running: dict[Generation, _Job] = {}
         self._cancelled: set[Generation] = set()
         self._stopping: Exception | None = None
-        self._pace = _Pace()
+        self._pace = _Pace(scheduler.batch)
         self._thread = threading.Thread(target=self._work, name="pyllama3 worker", daemon=True)
         self._thread.start()
 
@@ -155,7 +154,8 @@ class _Pace:
     """What a pass should take at most."""
     _LEAST = 8
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self.rows = 2 * self._LEAST
         """How many rows the next pass may have; it starts low, since models differ a lot."""
 
@@ -164,4 +164,4 @@ class _Pace:
         if not was_full:
             return
         factor = min(2.0, self._SECONDS / seconds)
-        self.rows = max(self._LEAST, min(BATCH, int(self.rows * factor)))
+        self.rows = max(self._LEAST, min(self._most, int(self.rows * factor)))

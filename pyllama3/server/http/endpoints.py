@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...errors import BusyError, TemplateError
+from ...errors import BusyError
 from ...generation.generation import Generation
 from .. import protocol
 from ..answers import response_body
@@ -20,6 +20,7 @@ from ..chunks import ChunkWriter
 from ..fields import ARRAY, BOOLEAN, INTEGER, STRING, FieldError, find, get, is_a
 from ..metrics import CONTENT_TYPE
 from ..service import Service
+from ..tools.choice import read_tools
 from .answering import ClientGoneError, Texts, while_connected
 from .bodies import read_json
 from .errors import HttpError, error_response, json_response
@@ -151,14 +152,10 @@ async def _detokenize(service: Service, request: Request) -> Response:
 
 
 async def _apply_template(service: Service, request: Request) -> Response:
-    fields = protocol.read_fields(await read_json(request), {"messages", "tools", "model"})
-    messages, tools = get(fields, "messages", ARRAY), find(fields, "tools", ARRAY)
-    template = service.llm.template
-    if template is None:
-        raise TemplateError("the model has no chat template; it can only continue text")
-    prompt = await asyncio.to_thread(template.render, messages, tools=tools)
-    tokens = await asyncio.to_thread(service.llm.encode_chat, messages, tools=tools)
-    return json_response({"prompt": prompt, "tokens": tokens})
+    fields = protocol.read_fields(await read_json(request), {"messages", "tools", "tool_choice", "model"})
+    encode, tools = protocol.encode_messages, read_tools(fields)
+    tokens = await asyncio.to_thread(encode, service.llm, get(fields, "messages", ARRAY), tools)
+    return json_response({"prompt": service.llm.tokenizer.decode(tokens), "tokens": tokens})
 
 
 _ENDPOINTS: tuple[tuple[str, str, _Handler], ...] = (
