@@ -49,7 +49,7 @@ class Access:
         if self.api_key is None:
             return True
         scheme, _, key = authorization.partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode(), self.api_key.encode())
+        return scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode("latin-1"), self.api_key.encode())
 
 
 class HostGuard:
