@@ -6,7 +6,7 @@ What would change the answer is obeyed or refused by name; the answers are in `a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,16 +47,12 @@ _FIELDS = {
     },
     COMPLETIONS: {*_COMMON, "prompt", "logprobs", "echo"},
 }
-_IGNORED = {
+IGNORED = {
     *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
     *("prediction", "reasoning_effort", "verbosity"),
 }
 """Fields that change no answer of a model like these."""
-_FIXED: dict[str, tuple[Any, ...]] = {
-    "best_of": (1,),
-    "suffix": ("",),
-    "modalities": (["text"],),
-}
+_FIXED = {"best_of": 1, "suffix": "", "modalities": ["text"]}
 """Fields of which only these values are supported."""
 
 
@@ -149,19 +145,21 @@ def encode_messages(llm: Llama, messages: Sequence[Any], tools: Tools | None) ->
     return llm.encode_chat(known, tools=definitions)
 
 
-def read_fields(body: Any, known: set[str]) -> dict[str, Any]:
+def read_fields(
+    body: Any, known: set[str], *, ignored: Collection[str] = IGNORED, fixed: Mapping[str, Any] = _FIXED
+) -> dict[str, Any]:
     """Return the fields of a body that say something: null means that a field is not there.
 
     Raises:
         OptionError: it is not an object.
-        FieldError: a field is not among the known ones, or has a value that is not supported.
+        FieldError: a field is not among the known ones, or not what it is fixed to.
     """
     if not isinstance(body, Mapping):
         raise OptionError("the body is not a JSON object")
-    fields = {name: value for name, value in body.items() if value is not None and name not in _IGNORED}
-    for name, values in _FIXED.items():
-        if fields.pop(name, values[0]) not in values:
-            raise FieldError(name, f"{name} is {body[name]!r:.80}; supported: {values[0]!r}")
+    fields = {name: value for name, value in body.items() if value is not None and name not in ignored}
+    for name, value in fixed.items():
+        if fields.pop(name, value) != value:
+            raise FieldError(name, f"{name} is {body[name]!r:.80}; supported: {value!r}")
     unknown = sorted(fields.keys() - known)
     if unknown:
         raise FieldError(unknown[0], f"unsupported field: {', '.join(unknown)}")

@@ -60,6 +60,29 @@ def test_openai(url: str, expected: str) -> None:
         assert client.models.retrieve("tiny").owned_by == "pyllama3"
 
 
+def test_openai_responses(url: str, expected: str) -> None:
+    options = {"input": "hello", "max_output_tokens": 30, "temperature": 1}
+    extra = {"seed": 5, "logit_bias": WITHOUT_END}
+    with openai.OpenAI(base_url=url, api_key="none") as client:
+        answer = client.responses.create(model="m", **options, extra_body=extra)
+        assert answer.output_text == expected
+        assert (answer.status, answer.usage.output_tokens) == ("incomplete", 30)
+        with client.responses.stream(model="m", **options, extra_body=extra) as stream:
+            events = list(stream)
+        deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+        assert "".join(deltas) == expected
+        assert events[-1].type == "response.incomplete"
+        assert events[-1].response.output_text == expected
+        assert [event.sequence_number for event in events] == list(range(len(events)))
+        parts = [{"role": "user", "content": [{"type": "input_text", "text": "hello"}]}]
+        again = client.responses.create(model="m", **{**options, "input": parts}, extra_body=extra)
+        assert again.output_text == expected
+        with pytest.raises(openai.BadRequestError, match="previous_response_id"):
+            client.responses.create(model="m", input="a", previous_response_id="resp_1")
+        with pytest.raises(openai.BadRequestError, match="tools is"):
+            client.responses.create(model="m", input="a", tools=[{"type": "web_search"}])
+
+
 def test_openai_async(url: str, expected: str) -> None:
     async def ask() -> list[str]:
         async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
@@ -84,6 +107,8 @@ def test_openai_parses_answers(url: str) -> None:
         for seed in range(3):
             answer = client.chat.completions.parse(model="m", messages=HELLO, response_format=Answer, seed=seed)
             assert isinstance(answer.choices[0].message.parsed, Answer)
+        response = client.responses.parse(model="m", input="hello", text_format=Answer)
+        assert isinstance(response.output_parsed, Answer)
         body = client.chat.completions.create(
             model="m", messages=HELLO, response_format={"type": "json_object"}, max_tokens=2, seed=1
         )

@@ -19,6 +19,7 @@ from ..answers import response_body
 from ..chunks import ChunkWriter
 from ..fields import ARRAY, BOOLEAN, INTEGER, STRING, FieldError, find, get, is_a
 from ..metrics import CONTENT_TYPE
+from ..responses import ResponseRequest, ResponseWriter, read_response_request
 from ..service import Service
 from ..tools.choice import read_tools
 from .answering import ClientGoneError, Texts, while_connected
@@ -135,6 +136,33 @@ async def _chunks(texts: Texts, writer: ChunkWriter) -> AsyncIterator[bytes]:
     yield DONE
 
 
+async def _responses(service: Service, request: Request) -> Response:
+    body = await read_json(request)
+    asked, generation = await while_connected(request, asyncio.to_thread(_prepare_response, service, body))
+    writer = ResponseWriter(asked, service.name)
+    with ExitStack() as stack:
+        texts = stack.enter_context(Texts(service, [generation]))
+        if asked.chat.stream:
+            return EventStream(request, _response_events(texts, writer), stack.pop_all())
+        (pieces,) = await while_connected(request, texts.all())
+        return json_response(writer.whole(pieces))
+
+
+def _prepare_response(service: Service, body: Any) -> tuple[ResponseRequest, Generation]:
+    asked = read_response_request(service.llm, body, service.defaults)
+    return asked, service.llm.generation(asked.chat.prompts[0], **asked.chat.options)
+
+
+async def _response_events(texts: Texts, writer: ResponseWriter) -> AsyncIterator[bytes]:
+    for name, data in writer.begin():
+        yield event(data, name=name)
+    async for _, piece in texts.pieces():
+        for name, data in writer.piece(piece):
+            yield event(data, name=name)
+    for name, data in writer.end():
+        yield event(data, name=name)
+
+
 async def _tokenize(service: Service, request: Request) -> Response:
     fields = protocol.read_fields(await read_json(request), {"content", "add_special", "parse_special", "model"})
     text = get(fields, "content", STRING)
@@ -165,6 +193,7 @@ _ENDPOINTS: tuple[tuple[str, str, _Handler], ...] = (
     ("GET", "/models/{id:path}", _one_model),
     ("POST", "/chat/completions", _chat),
     ("POST", "/completions", _completions),
+    ("POST", "/responses", _responses),
     ("POST", "/tokenize", _tokenize),
     ("POST", "/detokenize", _detokenize),
     ("POST", "/apply-template", _apply_template),

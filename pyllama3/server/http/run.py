@@ -65,10 +65,13 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=1024)
-    except (OSError, UnicodeError) as error:
-        is_ours = isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno
-        reason = os.strerror(error.errno) if is_ours else getattr(error, "strerror", None) or error
-        raise OptionError(f"cannot listen on {host}:{port}: {reason}") from None
+    except socket.gaierror as error:
+        reason = error.strerror
+    except UnicodeError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+    raise OptionError(f"cannot listen on {host}:{port}: {reason}")
 
 
 def address(listener: socket.socket) -> str:
