@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import file_path, function, instance, integer, items, real, shown, text
-from .backends import load_engine
+from .backends import Engine, load_engine
 from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
 from .errors import OptionError, TemplateError
@@ -127,6 +127,11 @@ class Llama:
         """
         own = self._own_template
         return find_template(self._weights.load_templates() if own is None else {DEFAULT: own}, self._vocabulary)
+
+    @property
+    def engine(self) -> Engine:
+        """Engine that computes."""
+        return self._model.engine
 
     @property
     def backend(self) -> str:
@@ -255,9 +260,10 @@ class Llama:
         stop: str | Sequence[str] = (),
         top_logprobs: int = 0,
         grammar: Grammar | None = None,
+        keep_logits: bool = False,
         **options: Any,
     ) -> Generation:
-        """Return a text in the making, for a `scheduler`; the arguments are those of `generate`.
+        """Return a text in the making, for a `scheduler`; the arguments are those of `generate` and `Generation`.
 
         Raises:
             ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
@@ -274,6 +280,7 @@ class Llama:
             stop=stop,
             top_logprobs=top_logprobs,
             constraint=None if grammar is None else self.constraint(grammar),
+            keep_logits=keep_logits,
         )
 
     def scheduler(self, sequences: int) -> Scheduler:

@@ -89,8 +89,11 @@ class Generation:
         stop: str | Sequence[str] = (),
         top_logprobs: int = 0,
         constraint: Constraint | None = None,
+        keep_logits: bool = False,
     ) -> None:
         """Check the options for a text that continues `ids` in a context of so many tokens.
+
+        With `keep_logits`, a copy of those of the last token stays in `logits`.
 
         Raises:
             ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
@@ -107,6 +110,9 @@ class Generation:
         """The prompt and all tokens so far, also the one that stops."""
         self.prompt_length = len(ids)
         """How many of `ids` are the prompt."""
+        self.logits: NDArray[np.float32] | None = None
+        """What the last token was sampled from (vocab_size,), if that is to be kept."""
+        self._keep_logits = keep_logits
         self._most = max_tokens or room
         self._last_reason: FinishReason = "context" if max_tokens is None else "length"
         self._tokenizer = tokenizer
@@ -136,6 +142,8 @@ class Generation:
         Raises:
             OptionError: the grammar of the constraint is too complex, or no token has a chance.
         """
+        if self._keep_logits:
+            self.logits = logits.copy()
         allowed = self._constraint.allowed() if self._constraint else None
         id = self._sampler.sample(logits, self.ids, allowed)
         self.ids.append(id)

@@ -114,6 +114,10 @@ class TokenSampler:
         self._adjusts = bool(bias) or self._penalizes or options.repeat_penalty != 1
         """Whether logits are changed before the draw, by the engine or here."""
 
+    def remember(self, ids: Sequence[int]) -> None:
+        """Take tokens for sampled ones, for the penalties."""
+        self._counts.update(ids)
+
     def adjusted(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """Return logits (vocab_size,) with biases and the host's penalties, valid until the next call.
 

@@ -22,7 +22,7 @@ URLS = (CHAT, COMPLETIONS)
 MOST_TEXTS = 128
 """Texts that a request may ask for."""
 
-_SAMPLING = {
+SAMPLING = {
     "temperature": NUMBER,
     "top_p": NUMBER,
     "top_k": INTEGER,
@@ -35,7 +35,7 @@ _SAMPLING = {
 }
 """Fields that are options of the sampler; top_k, min_p and the repeat options are not OpenAI's."""
 _COMMON = {
-    *_SAMPLING,
+    *SAMPLING,
     *("logit_bias", "max_tokens", "stop", "response_format", "model", "n", "stream", "stream_options"),
     "return_token_ids",  # vLLM's
 }
@@ -106,7 +106,7 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
         prompts = [encode_messages(llm, get(fields, "messages", ARRAY), tools)]
     else:
         prompts = _prompts(llm, fields.get("prompt"))
-    options = {**defaults, **{name: get(fields, name, kind) for name, kind in _SAMPLING.items() if name in fields}}
+    options = {**defaults, **read_sampling(fields)}
     if "logit_bias" in fields:
         options["logit_bias"] = _logit_bias(get(fields, "logit_bias", OBJECT))
     most = [find(fields, name, INTEGER) for name in ("max_completion_tokens", "max_tokens")]
@@ -143,6 +143,15 @@ def encode_messages(llm: Llama, messages: Sequence[Any], tools: Tools | None) ->
     """
     known, definitions = told(llm.template, messages, tools.definitions if tools else None)
     return llm.encode_chat(known, tools=definitions)
+
+
+def read_sampling(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the sampler that are among some fields.
+
+    Raises:
+        FieldError: one is of another type.
+    """
+    return {name: get(fields, name, kind) for name, kind in SAMPLING.items() if name in fields}
 
 
 def read_fields(

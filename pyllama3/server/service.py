@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -35,3 +36,7 @@ class Service:
         self.cache_bytes = scheduler.cache_bytes
         self.worker = Worker(scheduler)
         self.metrics = Metrics(self.worker)
+        self.explaining = asyncio.Lock()
+        """Held while an explanation is made, which takes a session of its own."""
+        self.explanations: dict[str, str] = {}
+        """Pages by name, the oldest first."""

@@ -6,6 +6,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...errors import ContextError, OptionError
 from ...generation.sampling import SamplerOptions, TokenSampler, find_bias
 from ...model import Llama
@@ -66,3 +69,32 @@ def explain(llm: Llama, prompt: Sequence[int], *, max_tokens: int, options: Samp
             logits = session.feed([id])
         insight = look_inside(session.model, ids[:-1])
     return Explanation(ids=ids, prompt_length=len(prompt), options=options, choices=choices, insight=insight)
+
+
+def explain_token(
+    llm: Llama,
+    logits: NDArray[np.float32],
+    prompt: Sequence[int],
+    answer: Sequence[int],
+    options: SamplerOptions,
+) -> Choice:
+    """Tell how the token after an unfinished answer was chosen, given the logits (vocab_size,) after it.
+
+    Raises:
+        OptionError: the temperature is not 0, and there is no seed.
+    """
+    engine, vocab_size = llm.engine, llm.config.vocab_size
+    sampler = TokenSampler(engine, vocab_size, options, find_bias(options, llm.tokenizer, vocab_size))
+    sampler.remember(answer)
+    adjusted = sampler.adjusted(logits)
+    ids = [*prompt, *answer]
+    recent = ids[-options.repeat_last_n :] if options.repeat_last_n else []
+    random = None
+    if options.temperature:
+        if options.seed is None:
+            raise OptionError("seed is missing; without it the random number is not known")
+        numbers = engine.RandomNumbers()
+        numbers.set_seed(options.seed)
+        for _ in range(len(answer) + 1):  # one for each token
+            random = numbers.next()
+    return explain_choice(logits, adjusted, recent, options, random)

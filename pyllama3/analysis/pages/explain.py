@@ -11,31 +11,39 @@ import numpy as np
 from ...model import Llama
 from ...tokenizer.tokenizer import Tokenizer
 from ..explain.explanation import Explanation
-from .render import render_page
+from .render import render_page, render_text
+
+_TEMPLATE = "explain.html"
 
 
 def write_page(path: Path, explanation: Explanation, llm: Llama) -> None:
     """Write the page."""
-    render_page(
-        path,
-        "explain.html",
-        explanation=explanation,
-        llm=llm,
-        token=lambda id: _shown(llm.tokenizer, id),
-        special=llm.tokenizer.is_special,
-        data=_data(explanation, llm.tokenizer),
-    )
+    render_page(path, _TEMPLATE, **_values(explanation, llm))
+
+
+def page_text(explanation: Explanation, llm: Llama) -> str:
+    """Return the page."""
+    return render_text(_TEMPLATE, **_values(explanation, llm))
+
+
+def _values(explanation: Explanation, llm: Llama) -> dict[str, Any]:
+    return {
+        "explanation": explanation,
+        "llm": llm,
+        "token": lambda id: shown(llm.tokenizer, id),
+        "special": llm.tokenizer.is_special,
+        "data": _data(explanation, llm.tokenizer),
+    }
 
 
 def _data(explanation: Explanation, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return what the script on the page shows for the token that the reader selects."""
     insight = explanation.insight
     return {
-        "tokens": [_shown(tokenizer, id) for id in explanation.ids],
+        "tokens": [shown(tokenizer, id) for id in explanation.ids],
         "first": explanation.prompt_length - 1,
         "predictions": [
-            [[(_shown(tokenizer, id), round(p, 4)) for id, p in best] for best in layer]
-            for layer in insight.predictions
+            [[(shown(tokenizer, id), round(p, 4)) for id, p in best] for best in layer] for layer in insight.predictions
         ],
         "shape": insight.attention.shape,
         "attention": _bytes(insight.attention),
@@ -44,7 +52,7 @@ def _data(explanation: Explanation, tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def _shown(tokenizer: Tokenizer, id: int) -> str:
+def shown(tokenizer: Tokenizer, id: int) -> str:
     """Return a token for display, in quotes if there would be nothing to see."""
     name = tokenizer.token_name(id)
     return name if name.strip() else f'"{name}"'

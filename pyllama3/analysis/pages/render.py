@@ -10,8 +10,8 @@ import jinja2
 from ...files import replacing
 
 
-def render_page(path: Path, template: str, **values: Any) -> None:
-    """Render a template of this folder to a file, which is replaced only when the page is complete."""
+def render_text(template: str, **values: Any) -> str:
+    """Render a template of this folder."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -19,6 +19,11 @@ def render_page(path: Path, template: str, **values: Any) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    text = environment.get_template(template).render(values)
+    return environment.get_template(template).render(values)
+
+
+def render_page(path: Path, template: str, **values: Any) -> None:
+    """Render a template of this folder to a file, which is replaced only when the page is complete."""
+    text = render_text(template, **values)
     with replacing(path.absolute()) as file:
         file.write(text.encode())

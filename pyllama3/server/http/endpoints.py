@@ -22,6 +22,7 @@ from ..metrics import CONTENT_TYPE
 from ..responses import ResponseRequest, ResponseWriter, read_response_request
 from ..service import Service
 from ..tools.choice import read_tools
+from . import page
 from .answering import ClientGoneError, Texts, while_connected
 from .bodies import read_json
 from .errors import HttpError, error_response, json_response
@@ -39,15 +40,16 @@ class Serving:
         self.service: Service | None = None
 
     def routes(self) -> list[Route]:
-        """Return the endpoints, all also without /v1 in front."""
-        return [
+        """Return the page and the endpoints, all of which have paths with and without /v1 in front."""
+        api = [
             route
-            for method, path, handler in _ENDPOINTS
+            for method, path, handler in (*_ENDPOINTS, *page.ENDPOINTS)
             for route in (
                 Route(path, self._endpoint(path, handler), methods=[method]),
                 Route(f"/v1{path}", self._endpoint(path, handler), methods=[method]),
             )
         ]
+        return [*page.page_routes(), *api]
 
     def _endpoint(self, path: str, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:

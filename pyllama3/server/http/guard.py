@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from . import page
 from .errors import HttpError, error_response
 
 LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
-OPEN_PATHS = frozenset({"/", "/health", "/v1/health"})
-"""What needs no key: the page, which asks for it, and whether the server is ready."""
+_READY_PATHS = frozenset({"/", "/health", "/v1/health"})
+"""The page, and whether the server is ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class KeyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not scope["path"].startswith("/page/"):
+        if scope["type"] == "http" and not _is_open(scope["path"]):
             given = Headers(scope=scope).get("authorization", "")
             if not self._access.takes_key(given):
                 message = "the API key is wrong" if given else "an API key is needed: Authorization: Bearer KEY"
@@ -92,6 +93,10 @@ class KeyGuard:
                 await error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _is_open(path: str) -> bool:
+    return path in _READY_PATHS or path.startswith(page.OPEN_PATHS)
 
 
 def _name(host: str) -> str:
