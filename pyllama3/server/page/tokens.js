@@ -112,7 +112,7 @@ function draw(choice) {
   };
   for (const { id, text, probability } of choice.steps.at(-1).best) {
     const isChosen = id === choice.chosen.id;
-    if (isChosen && sum < choice.begin) add("", choice.begin - sum, "share"); /* those that are not told */
+    if (isChosen && choice.begin - sum > 1e-4) add("", choice.begin - sum, "share"); /* those that are not told */
     add(text, probability, isChosen ? "share chosen" : "share");
   }
   needle.style.left = `${100 * choice.random}%`;
