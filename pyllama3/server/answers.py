@@ -24,7 +24,7 @@ def response_body(request: Request, tokenizer: Tokenizer, texts: Sequence[Sequen
     return {
         **frame(request, chunk=False),
         "choices": [_choice(request, tokenizer, index, pieces) for index, pieces in enumerate(texts)],
-        "usage": usage(request, texts),
+        "usage": usage(request, [pieces[-1] for pieces in texts]),
     }
 
 
@@ -39,12 +39,14 @@ def frame(request: Request, *, chunk: bool) -> dict[str, Any]:
     }
 
 
-def usage(request: Request, texts: Sequence[Sequence[Piece]]) -> dict[str, Any]:
-    """Return how many tokens there were; those of a prompt count once, however often it is continued."""
+def usage(request: Request, lasts: Sequence[Piece]) -> dict[str, Any]:
+    """Return how many tokens there were, by the last pieces of all texts.
+
+    Those of a prompt count once, however often it is continued.
+    """
     prompt_tokens = sum(map(len, request.prompts))
-    completion_tokens = sum(map(len, texts))
-    firsts = texts[:: request.count]
-    read = sum(pieces[-1].stats.prompt_tokens for pieces in firsts)
+    completion_tokens = sum(last.stats.tokens for last in lasts)
+    read = sum(last.stats.prompt_tokens for last in lasts[:: request.count])
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
@@ -53,11 +55,11 @@ def usage(request: Request, texts: Sequence[Sequence[Piece]]) -> dict[str, Any]:
     }
 
 
-def finish_reason(pieces: Sequence[Piece], calls: int = 0) -> str:
+def finish_reason(last: Piece, calls: int = 0) -> str:
     """Return why a text with so many calls ended, in OpenAI's words."""
     if calls:
         return "tool_calls"
-    return "stop" if pieces[-1].stats.finish_reason == "stop" else "length"
+    return "stop" if last.stats.finish_reason == "stop" else "length"
 
 
 def logprobs(request: Request, tokenizer: Tokenizer, pieces: Sequence[Piece], offset: int = 0) -> dict[str, Any] | None:
@@ -98,7 +100,7 @@ def error_status(error: Exception) -> int:
 
 def _choice(request: Request, tokenizer: Tokenizer, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
     text = "".join(piece.text for piece in pieces)
-    choice: dict[str, Any] = {"index": index, "finish_reason": finish_reason(pieces)}
+    choice: dict[str, Any] = {"index": index, "finish_reason": finish_reason(pieces[-1])}
     if request.tools is not None:
         reader = CallReader(request.tools.schemas, several=request.tools.several)
         found = [*reader.feed(text), *reader.flush()]
@@ -107,7 +109,7 @@ def _choice(request: Request, tokenizer: Tokenizer, index: int, pieces: Sequence
         choice["message"] = {"role": "assistant", "content": content if content or not calls else None}
         if calls:
             choice["message"]["tool_calls"] = [tool_call(call) for call in calls]
-            choice["finish_reason"] = finish_reason(pieces, len(calls))
+            choice["finish_reason"] = finish_reason(pieces[-1], len(calls))
     elif request.url == CHAT:
         choice["message"] = {"role": "assistant", "content": text}
     else:

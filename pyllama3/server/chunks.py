@@ -19,7 +19,7 @@ class ChunkWriter:
         self._request = request
         self._tokenizer = tokenizer
         self._frame = frame(request, chunk=True)
-        self._texts: list[list[Piece]] = [[] for _ in range(request.texts)]
+        self._lasts: dict[int, Piece] = {}
         self._lengths = [0] * request.texts
         """Characters of each text so far."""
         self._readers: list[CallReader] = []
@@ -43,8 +43,7 @@ class ChunkWriter:
 
     def piece(self, index: int, piece: Piece) -> Iterator[dict[str, Any]]:
         """Yield what a piece of a text becomes, and what ends the text."""
-        request, pieces = self._request, self._texts[index]
-        pieces.append(piece)
+        request = self._request
         ended = piece.stats.finish_reason is not None
         deltas = list(self._deltas(index, piece.text, ended))
         extra: dict[str, Any] = {"token_ids": [piece.id]} if request.return_token_ids else {}
@@ -57,9 +56,10 @@ class ChunkWriter:
             yield self._chunk(index, delta, **extra)
             extra = {}
         if ended:
+            self._lasts[index] = piece
             calls = self._readers[index].found if self._readers else 0
             empty: Any = {} if request.url == CHAT else ""
-            yield self._chunk(index, empty, finish_reason=finish_reason(pieces, calls))
+            yield self._chunk(index, empty, finish_reason=finish_reason(piece, calls))
 
     def _deltas(self, index: int, text: str, ended: bool) -> Iterator[Any]:
         """Yield what becomes of a text: itself, and calls in it."""
@@ -82,7 +82,8 @@ class ChunkWriter:
     def end(self) -> Iterator[dict[str, Any]]:
         """Yield what comes after the last piece of all texts."""
         if self._request.include_usage:
-            yield {**self._frame, "choices": [], "usage": usage(self._request, self._texts)}
+            lasts = [self._lasts[index] for index in range(self._request.texts)]
+            yield {**self._frame, "choices": [], "usage": usage(self._request, lasts)}
 
     def _chunk(self, index: int, content: Any, *, finish_reason: str | None = None, **extra: Any) -> dict[str, Any]:
         name = "delta" if self._request.url == CHAT else "text"

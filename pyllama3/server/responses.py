@@ -69,12 +69,14 @@ class ResponseWriter:
         self._item_id = f"msg_{uuid.uuid4().hex}"
         self._created = int(time.time())
         self._model = model
-        self._pieces: list[Piece] = []
+        self._text = ""
+        self._last: Piece | None = None
         self._number = 0
 
     def whole(self, pieces: Sequence[Piece]) -> dict[str, Any]:
         """Return the whole answer, of which these are all pieces."""
-        self._pieces += pieces
+        for piece in pieces:
+            self._take(piece)
         return self._response(self._status())
 
     def begin(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -86,13 +88,13 @@ class ResponseWriter:
 
     def piece(self, piece: Piece) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the events of a piece."""
-        self._pieces.append(piece)
+        self._take(piece)
         if piece.text:
             yield self._event("response.output_text.delta", **self._place(), delta=piece.text, logprobs=[])
 
     def end(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the events after the last piece."""
-        text, status = self._text(), self._status()
+        text, status = self._text, self._status()
         yield self._event("response.output_text.done", **self._place(), text=text, logprobs=[])
         yield self._event("response.content_part.done", **self._place(), part=_part(text))
         yield self._event("response.output_item.done", output_index=0, item=self._item(status, [_part(text)]))
@@ -106,11 +108,13 @@ class ResponseWriter:
     def _place(self) -> dict[str, Any]:
         return {"item_id": self._item_id, "output_index": 0, "content_index": 0}
 
-    def _text(self) -> str:
-        return "".join(piece.text for piece in self._pieces)
+    def _take(self, piece: Piece) -> None:
+        self._text += piece.text
+        self._last = piece
 
     def _status(self) -> str:
-        return "completed" if self._pieces[-1].stats.finish_reason == "stop" else "incomplete"
+        assert self._last is not None
+        return "completed" if self._last.stats.finish_reason == "stop" else "incomplete"
 
     def _item(self, status: str, content: list[Any]) -> dict[str, Any]:
         return {"id": self._item_id, "type": "message", "status": status, "role": "assistant", "content": content}
@@ -125,7 +129,7 @@ class ResponseWriter:
             "error": None,
             "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
             "model": self._model,
-            "output": [self._item(status, [_part(self._text())])] if ended else [],
+            "output": [self._item(status, [_part(self._text)])] if ended else [],
             "usage": self._usage() if ended else None,
             "previous_response_id": None,
             "store": False,
@@ -137,7 +141,8 @@ class ResponseWriter:
         }
 
     def _usage(self) -> dict[str, Any]:
-        counts = usage(self._request.chat, [self._pieces])
+        assert self._last is not None
+        counts = usage(self._request.chat, [self._last])
         return {
             "input_tokens": counts["prompt_tokens"],
             "input_tokens_details": counts["prompt_tokens_details"],

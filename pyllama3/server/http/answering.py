@@ -23,7 +23,9 @@ class ClientGoneError(Exception):
 class Texts:
     """The texts of one request. Leaving the context ends those that are not finished."""
 
-    def __init__(self, service: Service, generations: Sequence[Generation]) -> None:
+    def __init__(self, service: Service, generations: Sequence[Generation], *, logprobs: bool = False) -> None:
+        """Prepare texts, whose pieces come with `logprobs` that have been computed."""
+        self._logprobs = logprobs
         self._service = service
         self._generations = generations
         self._events: asyncio.Queue[tuple[int, Piece | Exception]] = asyncio.Queue()
@@ -87,6 +89,8 @@ class Texts:
 
     def _deliver(self, index: int) -> Any:
         def deliver(piece: Piece | Exception) -> None:
+            if self._logprobs and isinstance(piece, Piece):
+                _ = piece.logprob  # here: they belong to the worker's thread
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._events.put_nowait, (index, piece))
 

@@ -112,7 +112,7 @@ async def _complete(service: Service, url: str, request: Request) -> Response:
     asked, generations = await while_connected(request, asyncio.to_thread(_prepare, service, url, body))
     tokenizer = service.llm.tokenizer
     with ExitStack() as stack:
-        texts = stack.enter_context(Texts(service, generations))
+        texts = stack.enter_context(Texts(service, generations, logprobs=asked.logprobs))
         if asked.stream:
             return EventStream(request, _chunks(texts, ChunkWriter(asked, tokenizer)), stack.pop_all())
         return json_response(response_body(asked, tokenizer, await while_connected(request, texts.all())))
