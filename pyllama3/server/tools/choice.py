@@ -52,7 +52,14 @@ def _read_definition(tool: Any) -> tuple[str, Mapping[str, Any]]:
         name, schema = get(function, "name", STRING), find(function, "parameters", OBJECT, {})
     except FieldError as error:
         raise FieldError("tools", f"tools: {error}") from None
-    return name, schema or {"type": "object", "properties": {}, "additionalProperties": False}
+    return name, _closed(schema)
+
+
+def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a schema of arguments without those that it does not name: models would get lost in them."""
+    if schema.keys() & {"additionalProperties", "patternProperties", "allOf", "anyOf", "oneOf", "$ref"}:
+        return schema
+    return {"type": "object", "properties": {}, **schema, "additionalProperties": False}
 
 
 def _forced(choice: Any, schemas: Mapping[str, Any]) -> Sequence[str]:
