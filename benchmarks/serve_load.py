@@ -220,7 +220,8 @@ def main(
     is_checked: bool,
 ) -> None:
     """Load SERVERs: pyllama3, llama_cpp, or URLs."""
-    click.echo(describe_machine())
+    machine = describe_machine()
+    click.echo(f"{machine['cpu_info']}, {machine['cores']} cores, {machine['c_compiler']}, {machine['test_time']}")
     path = find_file(model)
     for name in servers:
         with running(name, path, parallel, context, peer_python) as (url, pid):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import BusyError
@@ -96,19 +96,31 @@ class Worker:
 
     def _prepare(self) -> bool:
         """Drop what is cancelled, let in what is waiting, and wait for work; return whether to go on."""
-        with self._changed:
-            while self._stopping is None:
-                self._drop_cancelled()
-                self._admit()
+        while self._stopping is None:
+            with self._changed:
+                cancelled, self._cancelled = self._cancelled, set()
+                self._waiting = deque(job for job in self._waiting if job.generation not in cancelled)
+                waiting = list(self._waiting)
+            for generation in cancelled & self._running.keys():
+                del self._running[generation]
+                self._scheduler.remove(generation)
+            admitted = self._admit(waiting)
+            with self._changed:
+                for job in admitted:
+                    self._waiting.remove(job)
                 if self._running:
                     return True
-                self._changed.wait()
+                self._changed.wait_for(lambda: self._waiting or self._cancelled or self._stopping)
+        self._end_all(self._stopping)
+        return False
+
+    def _end_all(self, reason: Exception) -> None:
+        with self._changed:
             jobs = [*self._running.values(), *self._waiting]
             self._running.clear()
             self._waiting.clear()
         for job in jobs:
-            job.deliver(self._stopping)
-        return False
+            job.deliver(reason)
 
     def _fail_all(self, error: Exception) -> None:
         jobs = list(self._running.values())
@@ -117,25 +129,17 @@ class Worker:
         for job in jobs:
             job.deliver(error)
 
-    def _drop_cancelled(self) -> None:
-        if not self._cancelled:
-            return
-        self._waiting = deque(job for job in self._waiting if job.generation not in self._cancelled)
-        for generation in self._cancelled & self._running.keys():
-            del self._running[generation]
-            self._scheduler.remove(generation)
-        self._cancelled.clear()
-
-    def _admit(self) -> None:
+    def _admit(self, waiting: Sequence[_Job]) -> list[_Job]:
         """Give free places to those that wait, in the order in which they came, except who had better wait."""
-        for job in list(self._waiting):
+        admitted = []
+        for job in waiting:
             if not self._scheduler.free:
-                return
-            if self._had_better_wait(job.generation):
-                continue
-            self._waiting.remove(job)
-            self._running[job.generation] = job
-            self._scheduler.add(job.generation)
+                break
+            if not self._had_better_wait(job.generation):
+                self._scheduler.add(job.generation)
+                self._running[job.generation] = job
+                admitted.append(job)
+        return admitted
 
     def _had_better_wait(self, generation: Generation) -> bool:
         scheduler = self._scheduler

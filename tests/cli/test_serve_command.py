@@ -118,6 +118,17 @@ def test_a_damaged_model(tmp_path: Path) -> None:
     assert second.startswith(f"pyllama3: {tmp_path / 'm.gguf'}: ")
 
 
+def test_without_the_extra(path: Path) -> None:
+    code = (
+        "import sys; sys.modules['uvicorn'] = None; from pyllama3.cli import main; main(['serve', '-m', sys.argv[1]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, env=ENVIRONMENT, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "pyllama3: serve needs uvicorn; install it with: pip install 'pyllama3[server]'\n"
+
+
 def test_wrong_usage(path: Path) -> None:
     assert "Invalid value for '--parallel'" in refusal("-m", str(path), "--parallel", "0", code=2)
     assert refusal("-m", str(path), "--host", "no.such.host.invalid").startswith(
