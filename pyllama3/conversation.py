@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .arguments import file_path, instance
 from .errors import OptionError, PyLlama3Error
 from .files import json_bytes, replacing
 from .foreign import parse_json, read_whole
 from .generation.generation import Piece
+from .generation.options import TextOptions
 from .model import Llama
 from .tokenizer.messages import check_messages
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Message = dict[str, Any]
 
@@ -41,7 +45,7 @@ class Conversation:
         rest = self.messages[0 if self.system is None else 1 :]
         self._replace(rest if text is None else [{"role": "system", "content": text}, *rest])
 
-    def ask(self, text: str, **options: Any) -> Iterator[Piece]:
+    def ask(self, text: str, **options: Unpack[TextOptions]) -> Iterator[Piece]:
         """Answer a message; `options` are those of `Llama.generate`.
 
         What was said stays in the conversation, also when the answer is broken off; a question without any answer
@@ -52,7 +56,7 @@ class Conversation:
         """
         return self._answer([*self.messages, {"role": "user", "content": text}], options)
 
-    def ask_again(self, **options: Any) -> Iterator[Piece]:
+    def ask_again(self, **options: Unpack[TextOptions]) -> Iterator[Piece]:
         """Answer the last question once more, in place of its answer.
 
         Raises:
@@ -111,8 +115,9 @@ class Conversation:
                 return at
         raise OptionError("there is no last question")
 
-    def _answer(self, messages: list[Message], options: dict[str, Any]) -> Iterator[Piece]:
-        pieces = self.llm.chat(messages, session=self.session, **options)
+    def _answer(self, messages: list[Message], options: TextOptions) -> Iterator[Piece]:
+        options["session"] = self.session
+        pieces = self.llm.chat(messages, **options)
         self.messages = messages
         return self._listen(pieces)
 

@@ -39,6 +39,10 @@ class OptionError(PyLlama3Error):
     """An option of a public function has a value that is not allowed."""
 
 
+class StoppedError(PyLlama3Error):
+    """A computation was ended before it was complete, because somebody asked for that."""
+
+
 class PromptCacheError(PyLlama3Error):
     """A prompt cache is damaged, or one of another model."""
 

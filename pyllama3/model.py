@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .arguments import file_path, function, instance, integer, items, real, shown, text
 from .backends import Engine, load_engine
 from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
 from .errors import OptionError, TemplateError
+from .generation.asynchronous import stream
 from .generation.constraint import Constraint, Grammar, GrammarCompiler
 from .generation.generation import Generation, Piece
 from .generation.loop import generate
-from .generation.sampling import SamplerOptions
+from .generation.options import SamplingOptions, TextOptions, sampler_options
 from .generation.scheduler import Scheduler
-from .generation.speculation import Drafter, DraftModel, PromptLookup
+from .generation.speculation import Speaker, find_drafter
+from .runtime.embedding import Pooling, embed
 from .runtime.model import EngineModel
 from .runtime.session import Session, check_ids
+from .runtime.trace import Trace
 from .store.find import find_model
 from .tokenizer.chat_template import DEFAULT, ChatTemplate, encode_chat, find_template
 from .tokenizer.tokenizer import Tokenizer
@@ -29,6 +32,10 @@ from .tokenizer.vocabulary import Vocabulary
 from .weights import Weights, load_weights, with_lora
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Unpack
+
     from .store.download import Progress
 
 DEFAULT_CONTEXT = 4096
@@ -40,6 +47,12 @@ class Llama:
 
     Generations of one model may run in several threads, since each has a session of its own.
     """
+
+    def __new__(cls, *parts: Any, **named: Any) -> Llama:
+        """Refuse what `load` is for."""
+        if not isinstance(parts[0] if parts else named.get("weights"), Weights):
+            raise OptionError("Llama() takes a model that is loaded; Llama.load('smollm2') loads one")
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -148,6 +161,18 @@ class Llama:
         """How vectors are multiplied with quantized matrices."""
         return self._model.precision
 
+    def __repr__(self) -> str:
+        if self._open_model is None:
+            return "<Llama, closed>"
+        config = self.config
+        return (
+            f"<Llama {config.name!r}: {self._weights.parameters / 1e6:.1f} M parameters, {config.layers} layers, "
+            f"context {self.context}, backend {self.backend!r}, {self.threads} threads, precision {self.precision!r}>"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise OptionError("a Llama cannot be pickled or copied; load it in each process")
+
     def session(self) -> Session:
         """Return a new, empty session.
 
@@ -190,11 +215,11 @@ class Llama:
         top_logprobs: int = 0,
         grammar: Grammar | None = None,
         lookup: int = 0,
-        draft: Llama | None = None,
+        draft: Speaker | None = None,
         draft_tokens: int = 4,
         session: Session | None = None,
-        **options: Any,
-    ) -> Iterator[Piece]:
+        **options: Unpack[SamplingOptions],
+    ) -> Generator[Piece, None, None]:
         """Continue a text (or token ids).
 
         Args:
@@ -212,16 +237,14 @@ class Llama:
 
         Raises:
             ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
-            OptionError: an option is unknown or out of range.
+            OptionError: an option is unknown, of a wrong type or out of range.
         """
-        ids = self.encode_prompt(prompt) if isinstance(prompt, str) else items("the prompt", prompt, "token ids")
-        if not ids:
-            raise OptionError("the prompt is empty, and the model has no token to begin a text with")
+        ids = self._read(prompt)
         if session is not None and instance("session", session, Session, "a Session").model is not self._model:
             raise OptionError("the session is one of another model")
-        settings = _sampler_options(options)
+        settings = sampler_options(options)
         constraint = None if grammar is None else self.constraint(grammar)
-        drafter = self._drafter(lookup, draft, draft_tokens)
+        drafter = find_drafter(self, lookup, draft, draft_tokens)
         session = self.session() if session is None else session
         return generate(
             session,
@@ -241,8 +264,8 @@ class Llama:
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         date: datetime.date | None = None,
-        **options: Any,
-    ) -> Iterator[Piece]:
+        **options: Unpack[TextOptions],
+    ) -> Generator[Piece, None, None]:
         """Answer a conversation of {"role", "content"} messages; `options` are those of `generate`.
 
         Raises:
@@ -251,6 +274,49 @@ class Llama:
             TemplateError: the model has no chat template, or the template refuses the messages.
         """
         return self.generate(self.encode_chat(messages, tools=tools, date=date), **options)
+
+    def agenerate(self, prompt: str | Sequence[int], **options: Unpack[TextOptions]) -> AsyncGenerator[Piece, None]:
+        """Continue a text as `generate` does, for `async for`: the loop is not blocked.
+
+        Where the task is cancelled, so is the computation, after the tokens that are being read.
+        """
+        session = options["session"] = options.get("session") or self.session()
+        return stream(self.generate(prompt, **options), session)
+
+    def achat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        date: datetime.date | None = None,
+        **options: Unpack[TextOptions],
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer a conversation as `chat` does, for `async for`; see `agenerate`."""
+        return self.agenerate(self.encode_chat(messages, tools=tools, date=date), **options)
+
+    def embed(
+        self, texts: str | Sequence[str], *, pooling: Pooling = "mean", normalize: bool = True
+    ) -> NDArray[np.float32]:
+        """Return a vector for each text (len(texts), dim): its last hidden states, pooled, by default of length 1.
+
+        Names of special tokens are text. `pooling` "mean" takes the mean of all tokens, "last" the last one.
+
+        Raises:
+            ContextError: a text does not fit into the context.
+            OptionError: the pooling is unknown, or a text has no tokens.
+        """
+        texts = [texts] if isinstance(texts, str) else items("texts", texts, "texts")
+        ids = [self.encode_prompt(text, special=False) for text in texts]
+        return embed(self._model, ids, context=self.context, pooling=pooling, normalize=normalize)
+
+    def trace(self, prompt: str | Sequence[int]) -> Trace:
+        """Run a text (or token ids) through the model and return what each layer computes, as arrays.
+
+        Raises:
+            ContextError: it does not fit into the context.
+            OptionError: there are no tokens.
+        """
+        return Trace(self._model, self._read(prompt), context=self.context)
 
     def generation(
         self,
@@ -261,7 +327,7 @@ class Llama:
         top_logprobs: int = 0,
         grammar: Grammar | None = None,
         keep_logits: bool = False,
-        **options: Any,
+        **options: Unpack[SamplingOptions],
     ) -> Generation:
         """Return a text in the making, for a `scheduler`; the arguments are those of `generate` and `Generation`.
 
@@ -275,7 +341,7 @@ class Llama:
             self.tokenizer,
             check_ids(prompt, self.config.vocab_size),
             context=self.context,
-            options=_sampler_options(options),
+            options=sampler_options(options),
             max_tokens=max_tokens,
             stop=stop,
             top_logprobs=top_logprobs,
@@ -303,17 +369,11 @@ class Llama:
     def _grammar_compiler(self) -> GrammarCompiler:
         return GrammarCompiler(self.tokenizer, self.config.vocab_size)
 
-    def _drafter(self, lookup: int, draft: Llama | None, draft_tokens: int) -> Drafter | None:
-        if draft is None:
-            return PromptLookup(lookup) if integer("lookup", lookup) else None
-        if integer("lookup", lookup):
-            raise OptionError("lookup and draft exclude each other")
-        if not self.tokenizer.has_tokens_of(instance("draft", draft, Llama, "a Llama").tokenizer):
-            raise OptionError(
-                f"the draft model {draft.config.name} has another vocabulary than {self.config.name}; "
-                "its guesses would mean other texts"
-            )
-        return DraftModel(draft.session(), draft_tokens)
+    def _read(self, prompt: str | Sequence[int]) -> Sequence[int]:
+        ids = self.encode_prompt(prompt) if isinstance(prompt, str) else items("the prompt", prompt, "token ids")
+        if not ids:
+            raise OptionError("the prompt is empty, and the model has no token to begin a text with")
+        return ids
 
     def close(self) -> None:
         """Let go of the weights; the model can not be used any more."""
@@ -338,12 +398,3 @@ def _adapter(given: Any) -> tuple[Path, float]:
     if len(pair) != 2:
         raise OptionError(f"lora has {shown(given)}; pairs of a path and a scale are expected")
     return file_path("the path of a LoRA adapter", pair[0]), real("the scale of a LoRA adapter", pair[1])
-
-
-def _sampler_options(options: Mapping[str, Any]) -> SamplerOptions:
-    known = SamplerOptions.__dataclass_fields__
-    unknown = sorted(options.keys() - known.keys())
-    if unknown:
-        names = dict.fromkeys(["max_tokens", *known, *(Llama.generate.__kwdefaults__ or {})])
-        raise OptionError(f"unknown option: {', '.join(unknown)}; known: {', '.join(names)}")
-    return SamplerOptions(**options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from ..runtime.session import Session
 from ..tokenizer.tokenizer import Tokenizer
@@ -26,7 +26,7 @@ def generate(
     top_logprobs: int = 0,
     constraint: Constraint | None = None,
     drafter: Drafter | None = None,
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     """Feed a prompt and yield a piece per generated token, until a stop, `max_tokens` or the end of the context.
 
     The prompt follows what the session holds. The last piece has `stats.finish_reason`; afterwards the session holds
@@ -65,7 +65,7 @@ def generate(
 
 def _generate(
     session: Session, generation: Generation, prompt: Sequence[int], drafter: Drafter | None
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     started = time.perf_counter()
     logits = session.feed(prompt)
     generation.start(prompt_tokens=len(prompt), prompt_seconds=time.perf_counter() - started)

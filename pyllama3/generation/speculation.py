@@ -14,11 +14,27 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import integer
+from ..arguments import instance, integer
+from ..config import ModelConfig
+from ..errors import OptionError
 from ..runtime.session import Session
+from ..tokenizer.tokenizer import Tokenizer
 
 MAX_DRAFT = 64
 """Most tokens that may be guessed at a time."""
+
+
+class Speaker(Protocol):
+    """A model that speaks: a `Llama`."""
+
+    tokenizer: Tokenizer
+
+    @property
+    def config(self) -> ModelConfig:
+        """Hyper-parameters."""
+
+    def session(self) -> Session:
+        """Return a new, empty session."""
 
 
 class Drafter(Protocol):
@@ -97,6 +113,24 @@ class DraftModel:
             rest = [guesses[-1]] if guesses else session.reuse(ids)
             guesses.append(int(session.feed(rest).argmax()))
         return guesses
+
+
+def find_drafter(llm: Speaker, lookup: int, draft: Speaker | None, draft_tokens: int) -> Drafter | None:
+    """Return what guesses for a model, by the options of `Llama.generate`.
+
+    Raises:
+        OptionError: options exclude each other or are out of range, or the smaller model has another vocabulary.
+    """
+    if draft is None:
+        return PromptLookup(lookup) if integer("lookup", lookup) else None
+    if integer("lookup", lookup):
+        raise OptionError("lookup and draft exclude each other")
+    if not llm.tokenizer.has_tokens_of(instance("draft", draft, type(llm), "a Llama").tokenizer):
+        raise OptionError(
+            f"the draft model {draft.config.name} has another vocabulary than {llm.config.name}; "
+            "its guesses would mean other texts"
+        )
+    return DraftModel(draft.session(), draft_tokens)
 
 
 class Speculation:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,9 @@ class EngineModel:
             for name, tensor in tensors.items():
                 self._set_tensor(name, tensor, packers)
 
+    def __reduce__(self) -> NoReturn:
+        raise OptionError("a model in an engine cannot be pickled or copied; load it in each process")
+
     def _set_tensor(self, name: str, tensor: Tensor, packers: Executor) -> None:
         engine = self.engine
         parts = name.split(".")  # "blk.0.attn_q.weight" or "output.weight"
@@ -119,6 +122,11 @@ class EngineModel:
     def damage(self, found: str) -> WeightsError:
         """Return the error for numbers that good weights do not lead to."""
         return WeightsError(f"{self._weights.path}: {found}; the weights are damaged, or too large for this precision")
+
+    @functools.cached_property
+    def output_norm(self) -> Any:
+        """Weights (dim) of the norm in front of the output matrix, as methods of the engine take them."""
+        return self.engine.view(self._weights.tensors["output_norm.weight"].data, "float32")
 
     @functools.cached_property
     def fingerprint(self) -> str:

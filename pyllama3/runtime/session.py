@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from ..arguments import flag, integer, items, shown
 from ..backends import Engine
 from ..config import ModelConfig
-from ..errors import ContextError, OptionError
+from ..errors import ContextError, OptionError, StoppedError
 from .model import EngineModel
 from .state import State
 
@@ -21,8 +23,16 @@ class Session:
     """One sequence: tokens are fed, logits come back. A session is used by one thread at a time."""
 
     def __init__(self, model: EngineModel, *, context: int, threads: int | None = None) -> None:
-        self._state = State(model, context=context, threads=threads)
+        self._open_state: State | None = State(model, context=context, threads=threads)
         self._ids: list[int] = []
+        self._used = threading.Lock()
+        self._interrupted = False
+
+    @property
+    def _state(self) -> State:
+        if self._open_state is None:
+            raise OptionError("the session is closed")
+        return self._open_state
 
     @property
     def model(self) -> EngineModel:
@@ -61,20 +71,26 @@ class Session:
 
         Raises:
             ContextError: the tokens do not fit into the context; none of them was fed.
-            OptionError: there are no tokens, or one is not in the vocabulary.
+            OptionError: there are no tokens, or one is not in the vocabulary; the session is closed, or another thread
+                uses it at this moment.
             WeightsError: the logits are not finite numbers.
+            StoppedError: `interrupt` was called; the session holds the tokens that were read before.
         """
-        ids = self.check(ids)
+        with self._use():
+            return self._feed(self.check(ids), flag("all_logits", all_logits))
+
+    def _feed(self, ids: list[int], all_logits: bool) -> NDArray[np.float32]:
         state = self._state
-        all_rows = flag("all_logits", all_logits)
         results = []
         for start in range(0, len(ids), state.batch):
+            if self._interrupted:
+                raise StoppedError("the session was interrupted")
             chunk = ids[start : start + state.batch]
             rows = len(chunk)
             state.tokens[:rows] = chunk
             state.positions[:rows] = np.arange(self.position, self.position + rows)
             state.sequence_ids[:rows] = 0
-            wanted = rows if all_rows else int(start + rows == len(ids))
+            wanted = rows if all_logits else int(start + rows == len(ids))
             state.logit_rows[:wanted] = np.arange(rows - wanted, rows)
             logits = state.forward(rows, wanted)
             self.model.check_logits(logits)
@@ -82,7 +98,26 @@ class Session:
             if wanted:
                 results.append(logits.copy())
         last = results[-1] if len(results) == 1 else np.concatenate(results)
-        return last if all_rows else last[-1]
+        return last if all_logits else last[-1]
+
+    def interrupt(self) -> None:
+        """Have the `feed` that another thread runs end after the batch that it computes."""
+        self._interrupted = self._used.locked()
+
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        """Keep other threads out.
+
+        Raises:
+            OptionError: one is in.
+        """
+        if not self._used.acquire(blocking=False):
+            raise OptionError("the session is used by another thread; a session is for one thread at a time")
+        try:
+            yield
+        finally:
+            self._interrupted = False
+            self._used.release()
 
     def check(self, ids: Sequence[int]) -> list[int]:
         """Check that `feed` would take some tokens, and return them.
@@ -106,7 +141,8 @@ class Session:
         """
         if not 0 <= (position := integer("the position", position)) <= self.position:
             raise OptionError(f"cannot rewind to {shown(position)}; the session holds {self.position} tokens")
-        del self._ids[position:]
+        with self._use():
+            del self._ids[position:]
 
     def reuse(self, ids: Sequence[int]) -> list[int]:
         """Forget all tokens but those that `ids` begins with, and return the rest of `ids`, which is to be fed.
@@ -135,9 +171,13 @@ class Session:
 
     def close(self) -> None:
         """Free the caches; the session can not be used any more."""
-        if "_state" in vars(self):
-            self._state.close()
-            del self._state
+        with self._use():
+            if self._open_state is not None:
+                self._open_state.close()
+                self._open_state = None
+
+    def __reduce__(self) -> NoReturn:
+        raise OptionError("a session cannot be pickled or copied; prompt caches keep what it holds")
 
     def __enter__(self) -> Session:
         return self

@@ -111,7 +111,11 @@ class State:
 
     def buffer(self, name: str) -> NDArray[np.float32]:
         """Return a buffer of the engine's `Buffer` enumeration, such as "RESIDUAL", as an array that can be written."""
-        return self.model.engine.numpy(self._buffers[name], "float32")
+        return self.model.engine.numpy(self.array(name), "float32")
+
+    def array(self, name: str) -> Any:
+        """Return the same buffer as methods of the engine take it."""
+        return self._buffers[name]
 
     def forward(self, rows: int, logit_rows: int) -> NDArray[np.float32]:
         """Run a batch and return a view of the logits (logit_rows, vocab_size), valid until the next batch.

@@ -27,6 +27,7 @@ from pyllama3.errors import ContextError, OptionError
 from pyllama3.generation.sampling import SamplerOptions, TokenSampler
 from pyllama3.model import Llama
 from pyllama3.runtime.model import EngineModel
+from pyllama3.runtime.trace import Trace
 from pyllama3.weights import load_weights
 
 VOCAB_SIZE = 300
@@ -107,7 +108,7 @@ def test_steps_are_named_after_the_options() -> None:
 
 
 def test_insight_is_what_the_reference_computes(engine: Engine, tiny: Path) -> None:
-    insight = look_inside(EngineModel(engine, load_weights(tiny), threads=1, precision="exact"), IDS)
+    insight = look_inside(Trace(EngineModel(engine, load_weights(tiny), threads=1, precision="exact"), IDS, context=7))
     model, record = ReferenceModel(tiny_config(), dequantized(tiny)), Record()
     logits = model.forward(IDS, model.cache(), record)
     before = record["token_embd"]

@@ -135,6 +135,7 @@ def test_an_idle_model_computes_nothing(path: Path) -> None:
 
 
 def test_threads_end_with_their_sessions(model: EngineModel) -> None:
+    gc.collect()  # sessions of tests before
     before = threading.active_count()
     for number in range(30):
         session = Session(model, context=16)

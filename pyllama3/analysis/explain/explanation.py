@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...errors import ContextError, OptionError
 from ...generation.sampling import SamplerOptions, TokenSampler, find_bias
 from ...model import Llama
+from ...runtime.trace import Trace
 from .choices import Choice, explain_choice
 from .insight import Insight, look_inside
 
@@ -67,7 +68,7 @@ def explain(llm: Llama, prompt: Sequence[int], *, max_tokens: int, options: Samp
             if id in llm.tokenizer.stop_ids or len(choices) == max_tokens:
                 break
             logits = session.feed([id])
-        insight = look_inside(session.model, ids[:-1])
+        insight = look_inside(Trace(session.model, ids[:-1], context=most))
     return Explanation(ids=ids, prompt_length=len(prompt), options=options, choices=choices, insight=insight)
 
 

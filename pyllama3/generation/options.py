@@ -1,0 +1,54 @@
+"""The options of functions that generate, with types, so that type checkers find a wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from ..errors import OptionError
+from ..runtime.session import Session
+from .constraint import Grammar
+from .sampling import SamplerOptions
+from .speculation import Speaker
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The fields of `SamplerOptions`, where they are explained."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repeat_penalty: float
+    repeat_last_n: int
+    presence_penalty: float
+    frequency_penalty: float
+    logit_bias: Mapping[int | str, float]
+    seed: int | None
+
+
+class TextOptions(SamplingOptions, total=False):
+    """Those of `Llama.generate`, where they are explained."""
+
+    max_tokens: int | None
+    stop: str | Sequence[str]
+    top_logprobs: int
+    grammar: Grammar | None
+    lookup: int
+    draft: Speaker | None
+    draft_tokens: int
+    session: Session | None
+
+
+def sampler_options(options: Mapping[str, Any]) -> SamplerOptions:
+    """Return the options as an object.
+
+    Raises:
+        OptionError: one is unknown, of a wrong type or out of range.
+    """
+    known = SamplingOptions.__annotations__
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        names = dict.fromkeys(["max_tokens", *known, *TextOptions.__annotations__])
+        raise OptionError(f"unknown option: {', '.join(unknown)}; known: {', '.join(names)}")
+    return SamplerOptions(**options)
