@@ -17,7 +17,7 @@ DATA = ROOT / "tests" / "data"
 
 NEEDED = ("torch", "transformers", "llama_models", "sentencepiece")
 """Modules without which there is nothing to compare with."""
-FILES = ("smollm2_greedy", "sentencepiece", "chat_renderings")
+FILES = ("smollm2_greedy", "smollm2_embeddings", "sentencepiece", "chat_renderings")
 """JSON files, each written by a script of its name."""
 PEER = "llama_cpp"
 PEER_FILES = ("llama_cpp_errors", "llama_cpp_greedy", "llama_cpp_mixtures", "llama_cpp_rope", "variants")

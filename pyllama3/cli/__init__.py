@@ -17,7 +17,7 @@ from ..foreign import printable
 from .output import say
 
 _COMMANDS = (
-    *("run", "chat", "batch", "serve", "tokenize", "pull", "inspect", "convert", "bench"),
+    *("run", "chat", "batch", "serve", "embed", "tokenize", "pull", "inspect", "convert", "bench"),
     *("explain", "compare", "perplexity", "source", "tour"),
     "info",
 )

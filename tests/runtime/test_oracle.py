@@ -21,6 +21,7 @@ from pyllama3.analysis.dequantized import reference_model
 from pyllama3.analysis.metrics import divergences
 from pyllama3.analysis.reference import Array
 from pyllama3.config import CacheType, Precision
+from pyllama3.runtime.embedding import Pooling
 from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
 from pyllama3.tokenizer.tokenizer import Tokenizer
@@ -185,3 +186,15 @@ def test_the_python_engine_gives_the_logits_of_the_c_engine(exact: EngineModel, 
     expected = Session(exact, context=2).feed(prompt)
     assert np.argmax(logits) == np.argmax(expected)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("exact", 2e-5), ("default", 2e-3)])
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_embeddings_are_those_of_transformers(
+    smollm2_path: Path, precision: Precision, tolerance: float, pooling: Pooling
+) -> None:
+    built_engine("c")
+    data = json.loads((DATA / "smollm2_embeddings.json").read_text(encoding="utf-8"))["texts"]
+    with Llama.load(smollm2_path, precision=precision, threads=2) as llm:
+        vectors = llm.embed([text["text"] for text in data], pooling=pooling)
+    np.testing.assert_allclose(vectors, [text[pooling] for text in data], atol=tolerance)
