@@ -65,7 +65,7 @@ def command(
         raise click.UsageError("Give a prompt or --tokens, not both.")
 
     from ..analysis.compare.comparison import compare
-    from ..analysis.compare.loading import encode, load_subjects
+    from ..analysis.compare.loading import encode, find_names, load_subjects
     from ..analysis.compare.report import as_table, to_json
     from .progress import download_progress
 
@@ -89,7 +89,7 @@ def command(
     if html is not None:
         from ..analysis.pages.compare import write_page
 
-        write_page(html, comparison)
+        write_page(html, comparison, find_names(subjects[0].weights, ids))
     say(json.dumps(to_json(comparison), indent=1) if as_json else as_table(comparison))
     if not comparison.agrees:
         ctx.exit(1)

@@ -7,6 +7,7 @@ that must be named.
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import os
 import shlex
@@ -33,7 +34,7 @@ from pyllama3.analysis.compare.report import as_table, to_json
 from pyllama3.analysis.compare.subjects import EMBEDDING, HEAD, EngineSubject, ReferenceSubject, Stage
 from pyllama3.analysis.compare.tolerances import EXACT, tolerance_of
 from pyllama3.analysis.metrics import agreement, difference
-from pyllama3.analysis.pages.compare import write_page
+from pyllama3.analysis.pages.compare import heat, heat_class, write_page
 from pyllama3.backends import Engine, engine_dir, library_name, load_engine, read_manifest
 from pyllama3.config import CACHE_TYPES, PRECISIONS, CacheType, Precision
 from pyllama3.errors import BackendError, OptionError
@@ -372,12 +373,22 @@ def test_json_and_page(engine: Engine, tmp_path: Path) -> None:
         *["attention", "feed-forward"] * 2,
         "head",
     ]
-    write_page(tmp_path / "page.html", comparison)
+    write_page(tmp_path / "page.html", comparison, ["<first>", *["x"] * (len(IDS) - 1)])
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count('class="heat') >= 6
+    assert page.index("Within tolerance") < page.index("&lt;first&gt;") < page.index("After each stage")
     assert "http:" not in page
     assert "https:" not in page
     assert [path.name for path in tmp_path.iterdir() if "page" in path.name] == ["page.html"]
+
+
+def test_colours_tell_powers_of_ten_and_more_of_them_above_a_hundredth() -> None:
+    assert heat(0) == 0
+    for powers, kind in (((-16, -12, -8, -4, -2.1), "heat near"), ((-2, -1.7, -1.3, -1, -0.7, 0), "heat")):
+        colours = [heat(10**power) for power in powers]
+        assert min(b - a for a, b in itertools.pairwise(colours)) >= 5
+        assert {heat_class(10**power) for power in powers} == {kind}
+    assert heat(1e3) == heat(1) == heat(float("nan")) == heat(float("inf"))
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -385,7 +396,7 @@ def test_the_page_in_a_browser(tmp_path: Path, width: int) -> None:
     weights, same = tiny_weights(tmp_path), load_weights(tmp_path / "F32.gguf")
     model = EngineModel(built_engine("python"), same, threads=1, precision="exact")
     subjects = [ReferenceSubject("reference", weights), EngineSubject("same", same, model)]
-    write_page(tmp_path / "page.html", compare(subjects, IDS, bisect=True))
+    write_page(tmp_path / "page.html", compare(subjects, IDS, bisect=True), None)
     shown = browser.show(tmp_path / "page.html", tmp_path, width=width)
     assert (shown.console, shown.overflow <= 0) == ([], True)
     assert shown.dom.count('<td colspan="') == 6 + 37

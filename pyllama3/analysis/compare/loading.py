@@ -8,6 +8,7 @@ from pathlib import Path
 from ...backends import BACKENDS, is_available, load_engine
 from ...config import Precision
 from ...cpu import choose_threads
+from ...errors import TokenizerError
 from ...runtime.model import EngineModel
 from ...store.download import Progress
 from ...store.find import find_model
@@ -67,3 +68,12 @@ def encode(weights: Weights, text: str) -> list[int]:
         TokenizerError: the model brings no vocabulary.
     """
     return Tokenizer(weights.load_vocabulary()).encode_prompt(text)
+
+
+def find_names(weights: Weights, ids: Sequence[int]) -> list[str] | None:
+    """Return how tokens are shown; None if the model brings no vocabulary."""
+    try:
+        tokenizer = Tokenizer(weights.load_vocabulary())
+    except TokenizerError:
+        return None
+    return [tokenizer.token_name(id) for id in ids]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -15,34 +16,48 @@ _Cell = tuple[Difference, float | None]
 """A difference, and the NMSE that is allowed."""
 _Rows = list[tuple[str, list[_Cell]]]
 
-_MOST_COLOUR = 70
-"""Percent of colour at the hottest end, on which text is still easy to read."""
+_POWERS = (-16, -12, -8, -4, -2, -1, 0)
+"""Of ten, in the legend."""
+_FAR = 1e-2
+"""NMSE from which on another colour is used, in finer steps: what backends never reach, and models often."""
+_NEAR_COLOURS, _FAR_COLOURS = (5, 45), (22, 72)
+"""Percent of colour for the nearest and the farthest NMSE, on which text is still easy to read."""
 
 
-def write_page(path: Path, comparison: Comparison) -> None:
-    """Write the page.
-
-    Colours tell powers of ten: between backends from the rounding of float64 to nothing in common, and in finer steps
-    between models, which differ by much more.
-    """
-    powers = range(-16, 1, 4) if any(found.allowed for found in comparison.examinations) else range(-5, 1)
+def write_page(path: Path, comparison: Comparison, names: Sequence[str] | None) -> None:
+    """Write the page; `names` are the texts of the tokens, if the model has a vocabulary."""
+    shown: Sequence[str | None] = names or [None] * len(comparison.ids)
     render_page(
         path,
         "compare.html",
         comparison=comparison,
+        tokens=list(zip(comparison.ids, shown, strict=True)),
         summary=summary,
-        powers=powers,
-        heat=lambda nmse: heat(nmse, powers[0]),
+        powers=_POWERS,
+        heat=heat,
+        heat_class=heat_class,
         stage_rows=stage_rows,
         operation_tables=operation_tables,
     )
 
 
-def heat(nmse: float, coolest: int) -> int:
-    """Return how much colour an NMSE gets, in percent: none at the coolest power of ten, most at 1."""
-    if not nmse < 1:
-        return _MOST_COLOUR
-    return round(_MOST_COLOUR * max(0.0, 1 - math.log10(nmse) / coolest)) if nmse > 0 else 0
+def heat_class(nmse: float) -> str:
+    """Return the class of a cell: near, or far from what is expected."""
+    return "heat near" if nmse < _FAR else "heat"
+
+
+def heat(nmse: float) -> int:
+    """Return how much colour an NMSE gets, in percent, on a scale of its class."""
+    if nmse == 0:
+        return 0
+    power = math.log10(nmse) if nmse > 0 else 0.0  # also for NaN
+    border = math.log10(_FAR)
+    (least, most), part = (
+        (_NEAR_COLOURS, 1 - (power - border) / (_POWERS[0] - border))
+        if power < border
+        else (_FAR_COLOURS, 1 - power / border)
+    )
+    return round(least + (most - least) * min(1.0, max(0.0, part)))
 
 
 def stage_rows(found: Examination) -> _Rows:
