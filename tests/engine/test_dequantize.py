@@ -10,7 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from blocks import BLOCK_TYPES, Bytes, any_blocks, ggml, set_scale
+from blocks import BLOCK_TYPES, Bytes, any_blocks, expand, set_scale
 from engines import Input, Output, assert_sums
 
 from pyllama3.backends import Engine
@@ -31,14 +31,14 @@ def test_dequantize_equals_gguf_on_any_bytes(type: TensorType, rows: int, blocks
     data = any_blocks(type, rows * blocks).reshape(rows, -1)
     result = Tensor("t", type, (rows, blocks * type.block_size), (data.reshape(-1),)).dequantize()
     assert result.dtype == np.float32
-    np.testing.assert_array_equal(result, gguf.dequantize(data, ggml(type)))
+    np.testing.assert_array_equal(result, expand(type, data))
 
 
 @pytest.mark.parametrize("type", BLOCK_TYPES)
 def test_the_engine_dequantizes_like_gguf(any_engine: Engine, type: TensorType) -> None:
     rows, cols = 7, 3 * type.block_size
     data = any_blocks(type, rows * 3)
-    expected = gguf.dequantize(data.reshape(rows, -1), ggml(type))
+    expected = expand(type, data.reshape(rows, -1))
     tensor = engine_tensor(any_engine, type, data, rows, cols)
     for row, column, count in ((0, 0, cols), (rows - 1, 0, cols), (3, type.block_size, type.block_size)):
         y = Output(any_engine, (count,))
@@ -51,7 +51,7 @@ def test_the_engine_dequantizes_like_gguf(any_engine: Engine, type: TensorType) 
 def test_extreme_scales(engine: Engine, type: TensorType, scale: float) -> None:
     data = any_blocks(type, 3)
     set_scale(type, data, scale)
-    expected = gguf.dequantize(data.reshape(1, -1), ggml(type))[0]
+    expected = expand(type, data.reshape(1, -1))[0]
     assert np.abs(expected).max() >= abs(scale)
     np.testing.assert_array_equal(dequantize(type, data.reshape(-1), expected.shape), expected)
     y = Output(engine, expected.shape)
@@ -64,7 +64,7 @@ def test_extreme_scales(engine: Engine, type: TensorType, scale: float) -> None:
 def test_the_engine_multiplies_with_every_type(any_engine: Engine, type: TensorType, count: int) -> None:
     rows, cols = 18, 256 + type.block_size  # more than a tile of rows, more columns than are expanded at a time
     data = any_blocks(type, rows * cols // type.block_size)
-    exact = gguf.dequantize(data.reshape(rows, -1), ggml(type)).astype(np.float64)
+    exact = expand(type, data.reshape(rows, -1)).astype(np.float64)
     x = np.random.default_rng(count).normal(size=(count, cols)).astype(np.float32)
     y = Output(any_engine, (count, rows))
     activations = any_engine.Activations()

@@ -5,10 +5,9 @@ The witness is `gguf`. To add a case: a type in `LARGEST`, with its largest valu
 
 from __future__ import annotations
 
-import gguf
 import numpy as np
 import pytest
-from blocks import any_blocks, ggml
+from blocks import any_blocks, expand
 from engines import Output
 
 from pyllama3.backends import Engine
@@ -34,7 +33,7 @@ ONE_SCALE = {type for type in LARGEST if type not in (TensorType.IQ1_M, TensorTy
 def test_numbers_are_exact_products_of_small_integers_and_the_scale(any_engine: Engine, type: TensorType) -> None:
     data = any_blocks(type, 60)
     blocks = any_engine.view(data.reshape(-1), "uint8")
-    expected = gguf.dequantize(data.reshape(-1), ggml(type)).reshape(-1, 32)
+    expected = expand(type, data.reshape(-1)).reshape(-1, 32)
     core_type = any_engine.TensorType(int(type))
     kept = []
     for block, numbers in enumerate(expected):

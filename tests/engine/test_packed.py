@@ -16,9 +16,8 @@ from typing import Any
 import engines
 import numpy as np
 import pytest
-from blocks import BLOCK_TYPES, any_blocks, ggml, set_scale
+from blocks import BLOCK_TYPES, any_blocks, expand, set_scale
 from engines import SUM, Batch, Floats, Matrix, Values, assert_close, built_engine, normal, pack, random_matrix
-from gguf import dequantize
 
 from pyllama3.backends import Engine
 from pyllama3.weights import TensorType
@@ -115,7 +114,7 @@ def test_any_bytes(type: TensorType) -> None:
     data[1:64:2, 4:] = 0
     set_scale(type, data, 0.25)
     data = data.reshape(37, -1)
-    exact = dequantize(data, ggml(type)).astype(np.float64)
+    exact = expand(type, data).astype(np.float64)
     weights = Matrix(type, data.reshape(-1), exact)
     tensor = packed(engine, weights)
     for bits in BITS:
@@ -136,7 +135,7 @@ def test_extreme_scales(type: TensorType, scale: float) -> None:
     data = any_blocks(type, 32)
     set_scale(type, data, scale)
     data = data.reshape(16, -1)
-    weights = Matrix(type, data.reshape(-1), dequantize(data, ggml(type)).astype(np.float64))
+    weights = Matrix(type, data.reshape(-1), expand(type, data).astype(np.float64))
     tensor = packed(engine, weights)
     for bits in BITS:
         check(engine, weights, tensor, normal(5, weights.exact.shape[1]), bits)

@@ -63,9 +63,18 @@ def blocks_like(values: npt.NDArray[np.float32], type: TensorType) -> Bytes:
     """Return random blocks of a type without minimums that have the mean square of a matrix: (rows, bytes)."""
     data = any_blocks(type, values.size // type.block_size)
     set_scale(type, data, 1)
-    size = np.sqrt(np.mean(np.square(gguf.dequantize(data, ggml(type)))))
+    size = np.sqrt(np.mean(np.square(expand(type, data))))
     set_scale(type, data, float(np.sqrt(np.mean(np.square(values))) / size))
     return data.reshape(len(values), -1)
+
+
+def expand(type: TensorType, data: Bytes) -> npt.NDArray[np.float32]:
+    """Return the numbers (..., blocks * block_size) of blocks (..., bytes) as the witness has them.
+
+    That is the `gguf` package; a type that it does not know needs a formula here, apart from that of the package.
+    """
+    numbers: npt.NDArray[np.float32] = gguf.dequantize(data, ggml(type))
+    return numbers
 
 
 def ggml(type: TensorType) -> gguf.GGMLQuantizationType:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from blocks import Bytes, any_blocks, ggml
-from gguf import dequantize, quantize
+from blocks import Bytes, any_blocks, expand, ggml
+from gguf import quantize
 from tiny_models import Tensors, dequantized, write_gguf
 
 from pyllama3.analysis.reference import Array, ReferenceModel
@@ -192,7 +192,7 @@ def random_matrix(type: TensorType, rows: int, cols: int) -> Matrix:
         stored = quantize(values, ggml(type))
     except NotImplementedError:
         stored = any_blocks(type, rows * cols // type.block_size).reshape(rows, -1)
-    exact = dequantize(stored, ggml(type)).astype(np.float64).reshape(rows, cols)
+    exact = expand(type, stored).astype(np.float64).reshape(rows, cols)
     return Matrix(type, stored.view(np.uint8).reshape(-1), exact)
 
 
