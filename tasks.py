@@ -113,8 +113,20 @@ def tour(_: Context) -> None:
         raise Exit(f"tour: {error}", code=1) from error
 
 
+@task(help={"out": "directory of the site, relative to the checkout (default: build/web)"})
+def web(_: Context, out: str = "build/web") -> None:
+    """Make the site in which a model answers in the browser: one page, with the engine in it."""
+    from tools.web.site import build_site
+
+    try:
+        build_site(ROOT / out)
+    except BuildError as error:
+        raise Exit(f"web: {error}", code=1) from error
+
+
 @task
 def clean(_: Context) -> None:
     """Remove what the build, the tests and the linters left behind."""
-    for name in ("build", "dist", "pyllama3.egg-info", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"):
+    caches = (".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+    for name in ("build", "dist", "pyllama3.egg-info", "web/node_modules", *caches):
         shutil.rmtree(ROOT / name, ignore_errors=True)

@@ -18,7 +18,7 @@ from .output import say
 
 _COMMANDS = (
     *("run", "chat", "batch", "serve", "embed", "tokenize", "pull", "inspect", "convert", "bench"),
-    *("explain", "compare", "perplexity", "source", "tour"),
+    *("explain", "compare", "perplexity", "source", "tour", "web"),
     "info",
 )
 

@@ -1,0 +1,43 @@
+// A model that answers: the engine, the weights, the tokenizer, the template and a session.
+
+import { encodeChat, findTemplate } from "./chat_template.js";
+import { Engine } from "./engine.js";
+import { generate } from "./generate.js";
+import { Model } from "./model.js";
+import { Sampler, completeOptions } from "./sampler.js";
+import { Session } from "./session.js";
+import { Tokenizer } from "./tokenizer.js";
+
+export class Assistant {
+  /**
+   * Loads a model into an engine of its own.
+   *
+   * @param {WebAssembly.Module} module
+   * @param {Object} facts what the host knows, see tools/web/facts.py
+   * @param {Blob} file
+   */
+  static async load(module, facts, file, onProgress) {
+    const engine = new Engine(module, facts.engine);
+    const model = await Model.load(engine, file, facts.types, onProgress);
+    return new Assistant(model, facts);
+  }
+
+  constructor(model, facts) {
+    this.model = model;
+    this.tokenizer = new Tokenizer(model.metadata, facts);
+    this.template = findTemplate(model.metadata, this.tokenizer.vocabulary, facts.templates);
+    this.session = new Session(model);
+    this.sampler = new Sampler(model.engine, model.config.vocabSize);
+  }
+
+  /** Returns the tokens of a conversation, or of a text to continue. */
+  encode({ messages, text }) {
+    return messages ? encodeChat(this.tokenizer, this.template, messages) : this.tokenizer.encodePrompt(text);
+  }
+
+  /** Continues a conversation or a text, see `generate`. */
+  answer(prompt, options) {
+    const complete = { ...completeOptions(options), maxTokens: options.maxTokens ?? undefined };
+    return generate(this.session, this.sampler, this.tokenizer, this.encode(prompt), complete);
+  }
+}

@@ -1,0 +1,36 @@
+// The page: starts the worker with the engine, and connects the views.
+
+import { ChatView } from "./chat_view.js";
+import { Client } from "./client.js";
+import { get } from "./dom.js";
+import { ModelView } from "./model_view.js";
+import { showOptions } from "./options_view.js";
+
+const TABS = ["chat", "learn"];
+
+function showTab(name) {
+  for (const tab of TABS) {
+    get(tab).hidden = tab !== name;
+    get(`${tab}-tab`).setAttribute("aria-selected", tab === name);
+  }
+}
+
+function decodeBase64(text) {
+  return Uint8Array.from(atob(text), character => character.charCodeAt(0));
+}
+
+async function start() {
+  for (const tab of TABS) get(`${tab}-tab`).addEventListener("click", () => { location.hash = tab; });
+  const showChosen = () => showTab(TABS.find(tab => `#${tab}` === location.hash) ?? TABS[0]);
+  addEventListener("hashchange", showChosen);
+  showChosen();
+  showOptions();
+  const client = new Client(get("worker").textContent);
+  const chat = new ChatView(client);
+  const models = new ModelView(client, model => chat.setModel(model), () => !chat.isBusy);
+  await client.ask("start", { wasm: decodeBase64(get("wasm").textContent), facts: JSON.parse(get("facts").textContent) });
+  const isFile = location.protocol === "file:"; // which may load nothing
+  await models.openUsual(isFile ? null : new URL("model.gguf", location.href).href);
+}
+
+start().catch(error => { get("model-state").textContent = `The engine cannot be started: ${error.message}`; });

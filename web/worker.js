@@ -1,0 +1,114 @@
+// The worker that computes, so that the page never waits: it does what the page asks for by messages.
+//
+// A message {call, method, argument} is answered by any number of {call, event}, then {call, result} or {call, error}.
+
+import { Assistant } from "./assistant.js";
+import { PageError } from "./errors.js";
+import { describeKept, findKept, forget, keep } from "./storage.js";
+
+let module, facts, assistant;
+let stopped = false;
+
+const METHODS = {
+  /** Receives the engine and the facts. */
+  async start({ wasm, facts: given }) {
+    module = await WebAssembly.compile(wasm);
+    facts = given;
+  },
+
+  /** Opens a file of the visitor's, and keeps it for the next visit. */
+  async openFile({ file }, report) {
+    const description = await load(file, file.name, report);
+    keep(file.stream(), { name: file.name, origin: "file" }, () => {}).catch(() => forget().catch(() => {}));
+    return description;
+  },
+
+  /** Opens the model that is kept, or the one beside the page; returns null if there is none. */
+  async openUsual({ url }, report) {
+    const about = await describeKept();
+    const version = await findVersion(url);
+    if (about && (about.origin === "file" || !version || about.origin === version)) {
+      const kept = await findKept((done, total) => report({ stage: "Checking", done, total }));
+      if (kept) return load(kept.file, kept.name, report, kept.hash);
+    }
+    return version ? download(url, version, report) : null;
+  },
+
+  /** Answers {messages} or continues {text}. */
+  async answer({ prompt, options }, report) {
+    stopped = false;
+    let stats;
+    for (const piece of assistant.answer(prompt, options)) {
+      stats = piece.stats;
+      report(piece);
+      await breath();
+      if (stopped) break;
+    }
+    return stats;
+  },
+
+  async stop() {
+    stopped = true;
+  },
+
+  async forget() {
+    await forget();
+  },
+};
+
+/** Loads a model in place of the one before; returns what the page tells of it. */
+async function load(file, name, report, hash) {
+  assistant = undefined;
+  assistant = await Assistant.load(module, facts, file, (done, total) => report({ stage: "Loading", done, total }));
+  const { config, context, engine } = assistant.model;
+  return { ...config, name: config.name || name, file: name, context, hash, size: file.size,
+    memory: engine.bytes, chats: assistant.template !== undefined };
+}
+
+/** Returns what tells versions of a file at an address apart; undefined if there is none. */
+async function findVersion(url) {
+  if (!url) return undefined;
+  const answer = await fetch(url, { method: "HEAD", cache: "no-cache" }).catch(() => undefined);
+  if (!answer?.ok) return undefined;
+  const { headers } = answer;
+  return `${url} ${headers.get("etag") ?? headers.get("last-modified")} ${headers.get("content-length")}`;
+}
+
+/** Downloads a model, keeps it where that is possible, and loads it. */
+async function download(url, version, report) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new PageError(`${url}: the server answers ${answer.status}.`);
+  const total = Number(answer.headers.get("content-length"));
+  const name = new URL(url).pathname.split("/").at(-1);
+  const onProgress = done => report({ stage: "Downloading", done, total });
+  let kept;
+  try {
+    kept = await keep(answer.body, { name, origin: version }, onProgress);
+  } catch { // no storage, or no room in it
+    const again = answer.bodyUsed ? await fetch(url) : answer;
+    kept = { file: await again.blob() };
+  }
+  return load(kept.file, name, report, kept.hash);
+}
+
+/** Lets messages in. */
+function breath() {
+  return new Promise(resolve => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}
+
+self.onmessage = async ({ data: { call, method, argument } }) => {
+  try {
+    const result = await METHODS[method](argument, event => self.postMessage({ call, event }));
+    self.postMessage({ call, result });
+  } catch (error) {
+    const text = error instanceof PageError ? error.message : `${error.name ?? "Error"}: ${error.message}`;
+    self.postMessage({ call, error: text });
+  }
+};
