@@ -7,8 +7,11 @@ import { Model } from "./model.js";
 import { Sampler, completeOptions } from "./sampler.js";
 import { Session } from "./session.js";
 import { Tokenizer } from "./tokenizer.js";
+import { Walk } from "./walk.js";
 
 export class Assistant {
+  #walk;
+
   /**
    * Loads a model into an engine of its own.
    *
@@ -28,6 +31,11 @@ export class Assistant {
     this.template = findTemplate(model.metadata, this.tokenizer.vocabulary, facts.templates);
     this.session = new Session(model);
     this.sampler = new Sampler(model.engine, model.config.vocabSize);
+  }
+
+  /** What looks inside, with memory of its own, once it is asked for. */
+  get walk() {
+    return this.#walk ??= new Walk(this.model);
   }
 
   /** Returns the tokens of a conversation, or of a text to continue. */

@@ -3,6 +3,7 @@
 import { ChatView } from "./chat_view.js";
 import { Client } from "./client.js";
 import { get } from "./dom.js";
+import { LearnView } from "./learn_view.js";
 import { ModelView } from "./model_view.js";
 import { showOptions } from "./options_view.js";
 
@@ -27,7 +28,12 @@ async function start() {
   showOptions();
   const client = new Client(get("worker").textContent);
   const chat = new ChatView(client);
-  const models = new ModelView(client, model => chat.setModel(model), () => !chat.isBusy);
+  const learn = new LearnView(client);
+  const onModel = model => {
+    chat.setModel(model);
+    learn.setModel(model);
+  };
+  const models = new ModelView(client, onModel, () => !chat.isBusy && !learn.isBusy);
   await client.ask("start", { wasm: decodeBase64(get("wasm").textContent), facts: JSON.parse(get("facts").textContent) });
   const isFile = location.protocol === "file:"; // which may load nothing
   await models.openUsual(isFile ? null : new URL("model.gguf", location.href).href);

@@ -47,6 +47,28 @@ const METHODS = {
     return stats;
   },
 
+  /** Walks a text through the model, or the text of the last walk with one token more; returns what all its rows show. */
+  async walk({ text, append }, report) {
+    const { tokenizer } = assistant;
+    const ids = append === undefined ? tokenizer.encodePrompt(text) : [...assistant.walk.ids, append];
+    const run = assistant.walk.run(ids);
+    const shown = await finish(run, layer => report({ layer }));
+    return { ...shown, tokens: ids.map(id => ({ id, name: tokenizer.show(id), isSpecial: tokenizer.isSpecial(id) })) };
+  },
+
+  /** Looks at one row of the last walk. */
+  async look({ row }) {
+    const { stream, predictions } = await finish(assistant.walk.look(row));
+    return { stream, predictions: predictions.map(named) };
+  },
+
+  /** Explains the choice of the token after the last walk. */
+  async choose({ options }) {
+    const choice = assistant.walk.choose(options);
+    const steps = choice.steps.map(step => ({ ...step, best: named(step.best) }));
+    return { ...choice, steps, name: assistant.tokenizer.show(choice.id) };
+  },
+
   async stop() {
     stopped = true;
   },
@@ -63,6 +85,20 @@ async function load(file, name, report, hash) {
   const { config, context, engine } = assistant.model;
   return { ...config, name: config.name || name, file: name, context, hash, size: file.size,
     memory: engine.bytes, chats: assistant.template !== undefined };
+}
+
+/** Runs a generator to its end, letting messages in; returns what it returns. */
+async function finish(generator, onStep = () => {}) {
+  for (;;) {
+    const { done, value } = generator.next();
+    if (done) return value;
+    onStep(value);
+    await breath();
+  }
+}
+
+function named(candidates) {
+  return candidates.map(candidate => ({ ...candidate, name: assistant.tokenizer.show(candidate.id) }));
 }
 
 /** Returns what tells versions of a file at an address apart; undefined if there is none. */

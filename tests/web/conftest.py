@@ -64,12 +64,14 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-_RECORD_TOKENS = """
+_RECORD = """
 window.tokens = [];
+window.results = [];
 window.Worker = class extends Worker {
   constructor(address) {
     super(address);
-    this.addEventListener("message", ({ data: { event } }) => {
+    this.addEventListener("message", ({ data: { event, result } }) => {
+      if (result) results.push(result);
       if (event?.read !== undefined) tokens.length = 0;
       if (event?.id !== undefined) tokens.push(event.id);
       if (tokens.length === window.stopAfter) document.getElementById("stop").click();
@@ -77,7 +79,7 @@ window.Worker = class extends Worker {
   }
 };
 """
-"""Lets tests see the ids of the last answer, which the page does not show, and stop it after a number of tokens."""
+"""Lets tests see the tokens of the last answer and the results of the worker, and stop after a number of tokens."""
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
             contexts.append(chromium.new_context(**options))
         page = contexts[0].new_page()
         page.set_default_timeout(120_000)
-        page.add_init_script(_RECORD_TOKENS)
+        page.add_init_script(_RECORD)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)

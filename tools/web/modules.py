@@ -52,7 +52,7 @@ class _Scripts:
         exports += [name.strip() for names in _LIST.findall(text) for name in names.split(",")]
 
         def as_constants(match: re.Match[str]) -> str:
-            return f"const {{{match[1]}}} = modules[{self._key(_resolve(path, match[2]))}];"
+            return f"const {{{match[1].replace(' as ', ': ')}}} = modules[{self._key(_resolve(path, match[2]))}];"
 
         text = _LIST.sub("", _DECLARATION.sub("", _IMPORT.sub(as_constants, text)))
         if left := _OTHER.search(text):
