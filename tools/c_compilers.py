@@ -87,7 +87,8 @@ double probe(const char *s) { return sqrt(atof(s)); }
 _AVX2 = "defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 SYMBOLS = {
-    "THREADS": "!defined(__wasm__)",
+    "THREADS": "!defined(__wasm__) || defined(__wasm_atomics__)",
+    "ATOMICS": "defined(__wasm_atomics__)",
     "WINDOWS": "defined(_WIN32)",
     "SSE2": "defined(__SSE2__)",
     "AVX2": _AVX2,
@@ -248,7 +249,7 @@ def allowed_symbols(command: Sequence[str], source: Path) -> tuple[str, ...]:
 def linking(target: Target, source: Path, output: Path, exports: Sequence[str]) -> list[str]:
     """Return the arguments that make a shared library of one C file, or a module that exports some functions."""
     if target.is_wasm:
-        kind = ["-mexec-model=reactor", *(f"-Wl,--export={name}" for name in exports)]
+        kind = ["-mexec-model=reactor", *target.link_flags, *(f"-Wl,--export={name}" for name in exports)]
     else:
         kind = ["-shared"] if target.platform == "win32" else ["-fPIC", "-shared"]
     return [*kind, "-o", str(output), str(source), "-lm"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyllama3.backends.build_folder import library_name
 
@@ -26,6 +26,8 @@ class Target:
     """Platform in the names of wheels; empty for that of this machine."""
     flags: tuple[str, ...] = ()
     """What code for it needs of any C compiler."""
+    link_flags: tuple[str, ...] = ()
+    """What linking for it needs, too."""
 
     def file(self, variant: str) -> str:
         """Return the file name of a library."""
@@ -62,6 +64,18 @@ WHEEL_PROCESSORS = {
 """Processors that tags of wheels name in the way of a system."""
 
 
+SHARED_MEMORY = (
+    "-Wl,--shared-memory",
+    "-Wl,--import-memory",
+    f"-Wl,--initial-memory={32 << 20}",
+    f"-Wl,--max-memory={(1 << 32) - (1 << 16)}",
+    "-Wl,--export=__stack_pointer",
+    "-Wl,--export=__tls_size",
+    "-Wl,--export=__wasm_init_tls",
+)
+"""Makes a module whose host gives it its memory, which threads share, and to each thread a stack."""
+
+
 def _make_targets() -> dict[str, Target]:
     targets = {}
     for processor, macro in PROCESSORS.items():
@@ -76,6 +90,12 @@ def _make_targets() -> dict[str, Target]:
             )
     # anything that runs WebAssembly runs it, so that its wheel is for any platform
     targets["wasm32"] = Target("wasm32", "wasm32-wasi", "defined(__wasm32__)", "wasi", "any", ("-msimd128",))
+    targets["wasm32-threads"] = replace(
+        targets["wasm32"],
+        name="wasm32-threads",
+        flags=("-msimd128", "-matomics", "-mbulk-memory"),
+        link_flags=SHARED_MEMORY,
+    )
     return targets
 
 

@@ -1,6 +1,7 @@
 // A model that answers: the engine, the weights, the tokenizer, the template and a session.
 
 import { encodeChat, findTemplate } from "./chat_template.js";
+import { countThreads } from "./crew.js";
 import { Engine } from "./engine.js";
 import { generate } from "./generate.js";
 import { Model } from "./model.js";
@@ -22,14 +23,17 @@ export class Assistant {
   static async load(module, facts, file, onProgress) {
     const engine = new Engine(module, facts.engine);
     const model = await Model.load(engine, file, facts.types, onProgress);
-    return new Assistant(model, facts);
+    const threads = countThreads();
+    const assistant = new Assistant(model, facts, threads);
+    if (threads > 1) await assistant.session.start(threads);
+    return assistant;
   }
 
-  constructor(model, facts) {
+  constructor(model, facts, threads) {
     this.model = model;
     this.tokenizer = new Tokenizer(model.metadata, facts);
     this.template = findTemplate(model.metadata, this.tokenizer.vocabulary, facts.templates);
-    this.session = new Session(model);
+    this.session = new Session(model, threads);
     this.sampler = new Sampler(model.engine, model.config.vocabSize);
   }
 

@@ -3,6 +3,8 @@
 import { PageError } from "./errors.js";
 
 const PAGE = 65536;
+const MOST_PAGES = 65535; // of shared memory, as the module says
+const FIRST_PAGES = 512;
 const LEAST_GROWTH = 16 << 20;
 const ALIGNMENT = 64; // a cache line
 
@@ -30,19 +32,23 @@ export class EngineArray {
  * small letter. Memory is given back with the engine as a whole.
  */
 export class Engine {
-  #memory;
   #free = 0;
   #end = 0;
 
   /**
-   * @param {WebAssembly.Module} module
+   * @param {WebAssembly.Module} module one that imports its memory shares it with threads, see crew.js
    * @param {Object} header functions [name, result, parameters] and enumerations {name: {member: value}}; a type is the
    *   name of a class or of a type of C
    */
   constructor(module, header) {
-    const { exports } = new WebAssembly.Instance(module, {});
+    const isShared = WebAssembly.Module.imports(module).length > 0;
+    const shared = isShared && new WebAssembly.Memory({ initial: FIRST_PAGES, maximum: MOST_PAGES, shared: true });
+    const { exports } = new WebAssembly.Instance(module, isShared ? { env: { memory: shared } } : {});
     exports._initialize();
-    this.#memory = exports.memory;
+    this.module = module;
+    this.memory = exports.memory ?? shared;
+    /** Bytes that the module wants for each thread. */
+    this.threadBytes = exports.__tls_size?.value ?? 0;
     for (const [name, members] of Object.entries(header.enumerations)) this[name] = members;
     for (const name of header.classes) this[name] = class extends EngineObject {};
     for (const declared of header.functions) addMethod(this, exports, declared);
@@ -56,12 +62,12 @@ export class Engine {
     if (this.#free + needed > this.#end) this.#grow(needed);
     const address = this.#free;
     this.#free += needed;
-    return new EngineArray(this.#memory, dtype, address, length);
+    return new EngineArray(this.memory, dtype, address, length);
   }
 
   /** Bytes of memory in use. */
   get bytes() {
-    return this.#memory.buffer.byteLength;
+    return this.memory.buffer.byteLength;
   }
 
   /** Adds room for arrays, behind what is left if nothing else has grown the memory since. */
@@ -69,7 +75,7 @@ export class Engine {
     const pages = Math.ceil(Math.max(needed, LEAST_GROWTH) / PAGE);
     let start;
     try {
-      start = this.#memory.grow(pages) * PAGE;
+      start = this.memory.grow(pages) * PAGE;
     } catch {
       const used = Math.round(this.bytes / 2 ** 20);
       throw new PageError(`There is no memory for ${Math.round(needed / 2 ** 20)} MB beside ${used} MB: the model is too large for this browser, which allows 4096 MB at most.`);

@@ -82,8 +82,9 @@ function say(...parts) {
 }
 
 /** Returns what there is to say of a model. */
-function describe({ name, size, layers, dim, context, memory, hash }) {
-  const facts = [megabytes(size), `${layers} layers of ${dim}`, `context ${context}`, `${megabytes(memory)} of memory`];
+function describe({ name, size, layers, dim, context, memory, threads, hash }) {
+  const facts = [megabytes(size), `${layers} layers of ${dim}`, `context ${context}`, `${megabytes(memory)} of memory`,
+    threads === 1 ? "1 thread" : `${threads} threads`];
   if (hash) facts.push(`kept, hash ${hash.slice(0, 8)}`);
   return [element("b", {}, name), element("span", { className: "quiet" }, ` ${facts.join(" · ")}`)];
 }

@@ -34,7 +34,11 @@ async function start() {
     learn.setModel(model);
   };
   const models = new ModelView(client, onModel, () => !chat.isBusy && !learn.isBusy);
-  await client.ask("start", { wasm: decodeBase64(get("wasm").textContent), facts: JSON.parse(get("facts").textContent) });
+  await client.ask("start", {
+    single: decodeBase64(get("wasm").textContent),
+    threaded: decodeBase64(get("wasm-threads").textContent),
+    facts: JSON.parse(get("facts").textContent),
+  });
   const isFile = location.protocol === "file:"; // which may load nothing
   await models.openUsual(isFile ? null : new URL("model.gguf", location.href).href);
 }

@@ -1,6 +1,7 @@
 // One sequence of tokens: tokens are fed, logits come back.
 
 import { PageError } from "./errors.js";
+import { startCrew } from "./crew.js";
 import { State } from "./state.js";
 
 const BATCH = 32; // rows of a pass: after each, a visitor's Stop is heard
@@ -8,10 +9,26 @@ const BATCH = 32; // rows of a pass: after each, a visitor's Stop is heard
 export class Session {
   #state;
   #ids = [];
+  #crew = [];
 
-  constructor(model) {
+  constructor(model, threads) {
     this.model = model;
-    this.#state = new State(model, model.context, Math.min(BATCH, model.context));
+    this.#state = new State(model, model.context, Math.min(BATCH, model.context), threads);
+  }
+
+  /** Starts the threads; until they are there, one computes. */
+  async start(threads) {
+    this.#crew = await startCrew(this.model.engine, this.#state.core, threads);
+  }
+
+  /** Lets the threads go; the session can not be used any more. */
+  close() {
+    for (const worker of this.#crew) worker.terminate();
+  }
+
+  /** How many threads compute. */
+  get threads() {
+    return this.#crew.length + 1;
   }
 
   /** The logits after the last token, as an array of the engine. */
@@ -36,7 +53,7 @@ export class Session {
       const chunk = ids.slice(start, start + state.batch);
       state.fill(chunk, this.#ids.length);
       state.logitRows.view[0] = chunk.length - 1;
-      state.core.forward(chunk.length, start + chunk.length === ids.length ? 1 : 0, 1);
+      state.core.forward(chunk.length, start + chunk.length === ids.length ? 1 : 0, this.threads);
       this.#ids.push(...chunk);
       yield start + chunk.length;
     }

@@ -6,13 +6,14 @@ export class State {
    * @param {Model} model
    * @param {number} context positions in the cache
    * @param {number} batch most rows in a pass
+   * @param {number} threads most that compute
    */
-  constructor(model, context, batch) {
+  constructor(model, context, batch, threads = 1) {
     const { engine } = model;
     this.model = model;
     this.batch = batch;
     this.core = new engine.Llama3State();
-    this.core.init(model.core, context, 1, batch, 1);
+    this.core.init(model.core, context, 1, batch, threads);
     const cache = this.core.getCache();
     cache.setHalfMemory(engine.array("int16", cache.getKeysLength()), engine.array("int16", cache.getValuesLength()));
     const length = this.core.getInputLength();

@@ -3,6 +3,7 @@
 // A message {call, method, argument} is answered by any number of {call, event}, then {call, result} or {call, error}.
 
 import { Assistant } from "./assistant.js";
+import { countThreads, join } from "./crew.js";
 import { PageError } from "./errors.js";
 import { describeKept, findKept, forget, keep } from "./storage.js";
 
@@ -10,9 +11,9 @@ let module, facts, assistant;
 let stopped = false;
 
 const METHODS = {
-  /** Receives the engine and the facts. */
-  async start({ wasm, facts: given }) {
-    module = await WebAssembly.compile(wasm);
+  /** Receives the engine, for one thread and for several, and the facts. */
+  async start({ single, threaded, facts: given }) {
+    module = await WebAssembly.compile(await inflate(countThreads() > 1 ? threaded : single));
     facts = given;
   },
 
@@ -80,10 +81,11 @@ const METHODS = {
 
 /** Loads a model in place of the one before; returns what the page tells of it. */
 async function load(file, name, report, hash) {
+  assistant?.session.close();
   assistant = undefined;
   assistant = await Assistant.load(module, facts, file, (done, total) => report({ stage: "Loading", done, total }));
-  const { config, context, engine } = assistant.model;
-  return { ...config, name: config.name || name, file: name, context, hash, size: file.size,
+  const { model: { config, context, engine }, session: { threads } } = assistant;
+  return { ...config, name: config.name || name, file: name, context, threads, hash, size: file.size,
     memory: engine.bytes, chats: assistant.template !== undefined };
 }
 
@@ -127,6 +129,12 @@ async function download(url, version, report) {
   return load(kept.file, name, report, kept.hash);
 }
 
+/** Returns bytes that were compressed by gzip. */
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
 /** Lets messages in. */
 function breath() {
   return new Promise(resolve => {
@@ -139,7 +147,11 @@ function breath() {
   });
 }
 
-self.onmessage = async ({ data: { call, method, argument } }) => {
+self.onmessage = async ({ data: { call, method, argument, join: place } }) => {
+  if (place) {
+    join(place);
+    return;
+  }
   try {
     const result = await METHODS[method](argument, event => self.postMessage({ call, event }));
     self.postMessage({ call, result });

@@ -277,7 +277,7 @@ def test_unknown_option_lists_the_known(option: str, sources: Path, out: Path) -
     known = {
         "compiler": "auto, fut, pyfut",
         "profile": "local, portable, debug, sanitize",
-        "target": "x86_64-linux-gnu, .*, aarch64-macos, wasm32",
+        "target": "x86_64-linux-gnu, .*, aarch64-macos, wasm32, wasm32-threads",
     }[option]
     with pytest.raises(BuildError, match=f"{option} 'nonsense' is unknown; known: {known}"):
         build(out, sources=sources, **{option: "nonsense"})  # type: ignore[arg-type]
@@ -357,6 +357,7 @@ def test_zig_uses_the_instructions_that_gcc_does(
         ),
         ("aarch64-macos", ["libllama3.dylib"], [[*THREADS, "NEON", "DOTPROD"]]),
         ("wasm32", ["llama3.wasm"], [["SIMD128"]]),
+        ("wasm32-threads", ["llama3.wasm"], [["THREADS", "ATOMICS", "SIMD128"]]),
     ],
 )
 @pytest.mark.usefixtures("only_zig")

@@ -83,17 +83,21 @@ def check_conversations(page: Any, llm: Llama, max_tokens: int) -> None:
 def test_an_opened_file_answers_as_the_host_does(
     site: Path, tiny: Path, open_page: OpenPage, load_host: LoadHost
 ) -> None:
-    """From file://, where no module, no worker and no storage can be had."""
+    """From file://, where no module, no shared memory and no storage can be had."""
     page = open_page((site / "index.html").as_uri())
     open_model(page, tiny)
+    assert "1 thread" in page.inner_text("#model-state")
     check_conversations(page, load_host(tiny), 30)
 
 
 def test_smollm2_answers_as_the_host_does(
     smollm2_path: Path, open_page: OpenPage, serve: Serve, load_host: LoadHost
 ) -> None:
+    """From a server whose headers allow threads."""
     page = open_page(serve(smollm2_path))
     page.wait_for_selector("#send:enabled")
+    cores = page.evaluate("navigator.hardwareConcurrency")
+    assert f"{min(8, cores // 2 if cores > 2 else cores)} thread" in page.inner_text("#model-state")
     check_conversations(page, load_host(smollm2_path), 12)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -19,15 +20,17 @@ from .modules import join_modules
 
 SOURCES = ROOT / "web"
 ENGINE = ROOT / "build" / "wasm32"
+THREADED = ROOT / "build" / "wasm32-threads"
 
 
 def build_site(out: Path, say: Say = print) -> None:
-    """Build the engine for WebAssembly, and the site with it inside.
+    """Build the engine for WebAssembly, without and with threads, and the site with both inside.
 
     Raises:
         BuildError: a compiler or npm is missing or fails, or a source is not what it should be.
     """
-    build_engine(ENGINE, target="wasm32", say=say)
+    for folder in (ENGINE, THREADED):
+        build_engine(folder, target=folder.name, say=say)
     _install_packages()
     facts = read_facts(ENGINE / "llama3.h")
     style, page = _inline(SOURCES / "style.css"), _without_tags(join_modules(SOURCES / "page.js"), "page.js")
@@ -35,7 +38,8 @@ def build_site(out: Path, say: Say = print) -> None:
         policy=_policy(style, page),
         style=style,
         facts=json.dumps(facts).replace("<", "\\u003c"),
-        wasm=base64.b64encode((ENGINE / "llama3.wasm").read_bytes()).decode(),
+        wasm=_packed(ENGINE / "llama3.wasm"),
+        wasm_threads=_packed(THREADED / "llama3.wasm"),
         worker=_without_tags(join_modules(SOURCES / "worker.js"), "worker.js"),
         page=page,
     )
@@ -60,6 +64,11 @@ def _install_packages() -> None:
 def _versions(lock: Path) -> dict[str, str]:
     packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
     return {name: package["integrity"] for name, package in packages.items() if name}
+
+
+def _packed(path: Path) -> str:
+    """Return a file as text: compressed, the same at each build, in base64."""
+    return base64.b64encode(gzip.compress(path.read_bytes(), mtime=0)).decode()
 
 
 def _inline(path: Path) -> str:
