@@ -13,7 +13,7 @@ from .arguments import file_path, function, instance, integer, items, real, show
 from .backends import Engine, load_engine
 from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
-from .errors import OptionError, TemplateError
+from .errors import OptionError, TemplateError, WeightsError
 from .generation.asynchronous import stream
 from .generation.constraint import Constraint, Grammar, GrammarCompiler
 from .generation.generation import Generation, Piece
@@ -25,7 +25,7 @@ from .runtime.embedding import Pooling, embed
 from .runtime.model import EngineModel
 from .runtime.session import Session, check_ids
 from .runtime.trace import Trace
-from .store.find import find_model
+from .store.find import pull
 from .tokenizer.chat_template import DEFAULT, ChatTemplate, encode_chat, find_template
 from .tokenizer.tokenizer import Tokenizer
 from .tokenizer.vocabulary import Vocabulary
@@ -108,7 +108,8 @@ class Llama:
             text("chat_template", chat_template)
         adapters = [_adapter(given) for given in items("lora", lora, "pairs of a path and a scale")]
         engine = load_engine(backend)
-        weights = load_weights(find_model(_reference(model), progress=progress))
+        found = pull(_reference(model), progress=progress)
+        weights = load_weights(found.path)
         for adapter, scale in adapters:
             weights = with_lora(weights, adapter, scale)
         most = weights.config.context
@@ -116,7 +117,8 @@ class Llama:
             raise OptionError(f"context is {shown(context)}; allowed for this model: 1 to {most}")
         vocabulary = weights.load_vocabulary()
         context = context or min(most, DEFAULT_CONTEXT)
-        weights = replace(weights, config=weights.config.for_context(context))
+        sampling = {**found.sampling, **weights.load_sampling()}
+        weights = replace(weights, config=weights.config.for_context(context), load_sampling=lambda: sampling)
         engine_model = EngineModel(engine, weights, threads=chosen, precision=precision, cache_type=cache_type)
         return cls(weights, engine_model, vocabulary, context, chat_template)
 
@@ -140,6 +142,18 @@ class Llama:
         """
         own = self._own_template
         return find_template(self._weights.load_templates() if own is None else {DEFAULT: own}, self._vocabulary)
+
+    @functools.cached_property
+    def sampling(self) -> SamplerOptions:
+        """How tokens are chosen by default: as the model's makers recommend, if they do.
+
+        Raises:
+            WeightsError: they recommend what is not possible.
+        """
+        try:
+            return SamplerOptions(**self._weights.load_sampling())
+        except OptionError as error:
+            raise WeightsError(f"{self._weights.path}: the recommended {error}") from error
 
     @property
     def engine(self) -> Engine:
@@ -212,6 +226,7 @@ class Llama:
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] = (),
+        stop_loops: bool = False,
         top_logprobs: int = 0,
         grammar: Grammar | None = None,
         lookup: int = 0,
@@ -227,13 +242,14 @@ class Llama:
                 model expects one. Token ids are taken as they are.
             max_tokens: how many to generate; by default until the model stops or the context is full.
             stop: strings that end the text, without being part of it.
+            stop_loops: whether a text ends that does nothing but repeat its end.
             top_logprobs: how many of the most probable tokens each piece reports.
             grammar: what the text has to look like, see `pyllama3.constraint`.
             lookup: tokens to guess at a time from what the text repeats, which changes the speed only; 0 does not.
             draft: a smaller model with the same vocabulary that guesses `draft_tokens` at a time, for the same effect.
             draft_tokens: see `draft`.
             session: keeps what it shares with the prompt, and holds the text afterwards; by default a new one.
-            options: those of `SamplerOptions`.
+            options: those of `SamplerOptions`; the defaults are `sampling`.
 
         Raises:
             ContextError: the prompt, or the prompt and `max_tokens`, do not fit into the context.
@@ -242,7 +258,7 @@ class Llama:
         ids = self._read(prompt)
         if session is not None and instance("session", session, Session, "a Session").model is not self._model:
             raise OptionError("the session is one of another model")
-        settings = sampler_options(options)
+        settings = sampler_options(options, self.sampling)
         constraint = None if grammar is None else self.constraint(grammar)
         drafter = find_drafter(self, lookup, draft, draft_tokens)
         session = self.session() if session is None else session
@@ -253,6 +269,7 @@ class Llama:
             options=settings,
             max_tokens=max_tokens,
             stop=stop,
+            stop_loops=stop_loops,
             top_logprobs=top_logprobs,
             constraint=constraint,
             drafter=drafter,
@@ -324,6 +341,7 @@ class Llama:
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] = (),
+        stop_loops: bool = False,
         top_logprobs: int = 0,
         grammar: Grammar | None = None,
         keep_logits: bool = False,
@@ -341,9 +359,10 @@ class Llama:
             self.tokenizer,
             check_ids(prompt, self.config.vocab_size),
             context=self.context,
-            options=sampler_options(options),
+            options=sampler_options(options, self.sampling),
             max_tokens=max_tokens,
             stop=stop,
+            stop_loops=stop_loops,
             top_logprobs=top_logprobs,
             constraint=None if grammar is None else self.constraint(grammar),
             keep_logits=keep_logits,

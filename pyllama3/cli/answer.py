@@ -12,6 +12,7 @@ from ..generation.constraint import Grammar, json_object, json_schema, regex
 from ..generation.generation import Piece, Statistics
 from ..model import Llama
 from .loading import load_model
+from .options import given
 from .output import say
 
 
@@ -23,8 +24,9 @@ def generate_options(stack: ExitStack, llm: Llama, options: dict[str, Any]) -> d
     Raises:
         PyLlama3Error: a grammar is wrong, or the draft model cannot be loaded.
     """
-    result = dict(options)
-    result["grammar"] = _grammar(result.pop("as_json"), result.pop("json_schema"), result.pop("regex"))
+    result = given(options)
+    result["stop_loops"] = not result.pop("allow_loops")
+    result["grammar"] = _grammar(result.pop("as_json"), result.pop("json_schema", None), result.pop("regex", None))
     if options["draft"] is not None:
         smaller = load_model(options["draft"], backend=llm.backend, threads=llm.threads, precision=llm.precision)
         result["draft"] = stack.enter_context(smaller)
@@ -42,6 +44,19 @@ def print_pieces(pieces: Iterable[Piece]) -> Statistics | None:
         if stats is not None:
             say()
     return stats
+
+
+def why_cut(stats: Statistics, grammar: Grammar | None) -> str | None:
+    """Return what ended an answer before the model did, for people; None if nothing did."""
+    if stats.finish_reason in ("stop", None):
+        return None
+    causes = {
+        "length": f"the answer was cut after {stats.tokens} token{'s' if stats.tokens > 1 else ''}",
+        "context": "the answer was cut, since the context is full",
+        "loop": "the answer was stopped, since it only repeated itself",
+    }
+    unfinished = "" if grammar is None else ", before it was what --json, --json-schema or --regex asks for"
+    return causes[stats.finish_reason] + unfinished
 
 
 def _grammar(as_json: bool, schema: str | None, pattern: str | None) -> Grammar | None:

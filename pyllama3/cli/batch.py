@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import chat_template_option, engine_options, model_option, pop_engine_options, sampler_options
+from .options import chat_template_option, engine_options, given, model_option, pop_engine_options, sampler_options
 from .output import say
 
 
@@ -51,7 +51,7 @@ def command(
             if not quiet:
                 draw(counts.done, counts.total)
 
-        counts = run_batch(llm, source, target, parallel=parallel, defaults=sampling, progress=show)
+        counts = run_batch(llm, source, target, parallel=parallel, defaults=given(sampling), progress=show)
     if not quiet:
         say(
             f"{counts.total} requests: {counts.answered} answered, {counts.failed} refused, "

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .options import (
+    NO_LIMIT,
     chat_template_option,
     engine_options,
     max_tokens_option,
@@ -24,7 +25,7 @@ from .options import (
 @model_option
 @click.option("--system", metavar="TEXT", help="System message.")
 @click.option("--load", type=click.Path(path_type=Path), metavar="FILE", help="Continue a saved conversation.")
-@max_tokens_option
+@max_tokens_option("no limit")
 @chat_template_option
 @engine_options
 @sampler_options
@@ -57,7 +58,10 @@ def command(
             conversation.load(load)
         if system is not None:
             conversation.system = system
-        chat = Chat(conversation, {"max_tokens": max_tokens, **generate_options(stack, llm, options)})
+        chat = Chat(
+            conversation,
+            {"max_tokens": None if max_tokens == NO_LIMIT else max_tokens, **generate_options(stack, llm, options)},
+        )
         if sys.stdin.isatty() and sys.stdout.isatty():
             from .terminal import converse
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .options import engine_options, model_option, pop_engine_options, sampler_options
+from .options import engine_options, given, model_option, pop_engine_options, sampler_options
 from .output import say
 
 
@@ -43,13 +44,12 @@ def command(
     """
     from ..analysis.explain.explanation import explain
     from ..analysis.pages.explain import write_page
-    from ..generation.sampling import SamplerOptions
     from .loading import load_model
     from .prompt import encode_question
 
     with load_model(model, **pop_engine_options(sampling)) as llm:
         ids = encode_question(llm, prompt, system=system, raw=raw)
-        options = SamplerOptions(**sampling)
+        options = replace(llm.sampling, **given(sampling))
         explanation = explain(llm, ids, max_tokens=max_tokens, options=options)
         write_page(output, explanation, llm)
         say(llm.tokenizer.decode(explanation.ids[explanation.prompt_length :]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,17 +35,17 @@ def command(model: str, context: int | None, with_tensors: bool, as_json: bool) 
     """
     from ..errors import OptionError
     from ..model import DEFAULT_CONTEXT
-    from ..store.find import find_model
+    from ..store.find import pull
     from ..weights import load_weights
     from .progress import download_progress
 
     with download_progress(model) as progress:
-        path = find_model(model, progress=progress)
-    weights = load_weights(path)
+        found = pull(model, progress=progress)
+    weights = load_weights(found.path)
     most = weights.config.context
     if context is not None and not 1 <= context <= most:
         raise OptionError(f"context is {context}; allowed for this model: 1 to {most}")
-    report = _report(weights, context or min(most, DEFAULT_CONTEXT))
+    report = _report(weights, found.sampling, context or min(most, DEFAULT_CONTEXT))
     if with_tensors:
         report["tensors"] = list(_tensors(weights))
     if as_json:
@@ -54,7 +54,7 @@ def command(model: str, context: int | None, with_tensors: bool, as_json: bool) 
         say("\n".join(_lines(report)))
 
 
-def _report(weights: Weights, context: int) -> dict[str, Any]:
+def _report(weights: Weights, sampling: Mapping[str, Any], context: int) -> dict[str, Any]:
     from ..weights import format_name
 
     config = weights.config
@@ -76,6 +76,7 @@ def _report(weights: Weights, context: int) -> dict[str, Any]:
         "rope": rope,
         "tokenizer": _tokenizer(weights),
         "chat_template": _template(weights),
+        "sampling": {**sampling, **weights.load_sampling()},
         "assumed": _assumed(weights),
         "types": list(_types(weights)),
         "memory": {"context": context, "weights": stored, "cache": cache},
@@ -194,6 +195,8 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "RoPE", f"theta {rope['theta']:g}, {rope['pairs']} pairs{scaling}"
     yield from _tokenizer_rows(report["tokenizer"])
     yield "chat template", _template_text(report["chat_template"])
+    recommended = ", ".join(f"{name} {value:g}" for name, value in report["sampling"].items())
+    yield "sampling", recommended or "no recommendation"
     for number, line in enumerate(report["assumed"]):
         yield "" if number else "assumed", line
     yield "memory", f"weights {_size(memory['weights'])}"

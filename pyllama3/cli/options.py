@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,6 +112,11 @@ engine_options = _apply(
 """How a model is loaded, see `pop_engine_options`."""
 
 
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that have a value; for the others the model's own defaults hold."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def pop_engine_options(options: dict[str, Any]) -> dict[str, Any]:
     """Take what `engine_options` has added out of the options of a command, to be passed to `Llama.load`."""
     names = ("backend", "threads", "precision", "context", "cache_type", "lora")
@@ -127,24 +132,34 @@ chat_template_option = click.option(
 )
 """`chat_template`, to be passed to `Llama.load`."""
 
-max_tokens_option = click.option(
-    "-n",
-    "--max-tokens",
-    type=int,
-    callback=lambda _context, _parameter, value: None if value == -1 else value,
-    metavar="N",
-    help="Tokens to generate; by default (and for -1) until the model stops.",
-)
+NO_LIMIT = -1
+"""For -n: until the model stops or the context is full."""
+
+
+def max_tokens_option(default: str) -> Callable[[_Command], _Command]:
+    """Return the option -n; `default` says what happens without it."""
+    return click.option(
+        "-n",
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help=f"Tokens to generate at most, {NO_LIMIT} for no limit; by default {default}.",
+    )
+
 
 sampler_options = _apply(
-    click.option("--temp", "temperature", type=float, default=0.6, show_default=True, help="0 takes the best token."),
-    click.option("--top-k", type=int, default=0, show_default=True, help="Keep the best N tokens; 0 keeps all."),
-    click.option("--top-p", type=float, default=0.9, show_default=True, help="Keep the best with this probability."),
-    click.option("--min-p", type=float, default=0.0, show_default=True, help="Keep those this near to the best."),
-    click.option("--repeat-penalty", type=float, default=1.0, show_default=True, help="Makes recent tokens unlikely."),
-    click.option("--repeat-last-n", type=int, default=64, show_default=True, help="How many tokens are recent."),
-    click.option("--presence-penalty", type=float, default=0.0, help="Makes tokens unlikely that came before."),
-    click.option("--frequency-penalty", type=float, default=0.0, help="The same, for each time they came."),
+    click.option(
+        "--temperature", "--temp", type=float, help="0 takes the best token; by default the model's (see show), or 0.6."
+    ),
+    click.option("--top-k", type=int, help="Keep the best N tokens; by default the model's, or 0, which keeps all."),
+    click.option("--top-p", type=float, help="Keep the best with this probability; by default the model's, or 0.9."),
+    click.option("--min-p", type=float, help="Keep those this near to the best; by default the model's, or 0."),
+    click.option(
+        "--repeat-penalty", type=float, help="Makes recent tokens unlikely; by default the model's, or 1: it does not."
+    ),
+    click.option("--repeat-last-n", type=int, help="How many tokens are recent; by default the model's, or 64."),
+    click.option("--presence-penalty", type=float, help="Makes tokens unlikely that came before; by default 0."),
+    click.option("--frequency-penalty", type=float, help="The same, for each time they came; by default 0."),
     click.option(
         "--logit-bias",
         multiple=True,
@@ -158,6 +173,7 @@ sampler_options = _apply(
 
 text_options = _apply(
     click.option("--stop", multiple=True, metavar="TEXT", help="End the answer before this text. Can be repeated."),
+    click.option("--allow-loops", is_flag=True, help="Go on when the answer does nothing but repeat itself."),
     click.option("--json", "as_json", is_flag=True, help="Answer with a JSON object."),
     click.option(
         "--json-schema", type=_FILE, callback=_read_file, metavar="FILE", help="Answer with JSON that fits this schema."

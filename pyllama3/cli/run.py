@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .options import (
+    NO_LIMIT,
     chat_template_option,
     engine_options,
     max_tokens_option,
@@ -20,12 +21,15 @@ from .options import (
 from .output import say
 from .prompt import encode_question, read_prompt
 
+_MAX_TOKENS = 1024
+"""By default; what a small model says beyond is seldom worth waiting for."""
+
 
 @click.command("run", short_help="Answer a prompt or continue a text.")
 @model_option
 @click.argument("prompt", required=False)
 @click.option("-p", "--prompt", "prompt_option", metavar="TEXT", help="The prompt, instead of the argument.")
-@max_tokens_option
+@max_tokens_option(f"{_MAX_TOKENS}")
 @click.option("--system", metavar="TEXT", help="System message for a chat model.")
 @click.option("--raw", is_flag=True, help="Continue the text as it is, without the model's chat template.")
 @click.option("--no-special", is_flag=True, help="With --raw, take names such as <|eot_id|> as text.")
@@ -62,7 +66,7 @@ def command(
     text = read_prompt(prompt if prompt is not None else prompt_option)
 
     from ..generation.prompt_cache import load_prompt, saving
-    from .answer import generate_options, print_pieces
+    from .answer import generate_options, print_pieces, why_cut
     from .loading import load_model
 
     with ExitStack() as stack:
@@ -71,12 +75,19 @@ def command(
         session = stack.enter_context(llm.session())
         if prompt_cache is not None and prompt_cache.exists():
             load_prompt(prompt_cache, session)
-        pieces = llm.generate(ids, max_tokens=max_tokens, session=session, **generate_options(stack, llm, options))
+        limit = _limit(max_tokens, llm.context - len(ids))
+        settings = generate_options(stack, llm, options)
+        pieces = llm.generate(ids, max_tokens=limit, session=session, **settings)
         stats = print_pieces(pieces if prompt_cache is None else saving(prompt_cache, session, ids, pieces))
         if stats is None:
             return
-        if stats.finish_reason == "context":
-            say(f"pyllama3: the context of {llm.context} tokens is full; -c makes it larger", err=True)
+        if cut := why_cut(stats, settings["grammar"]):
+            remedy = {
+                "length": f"-n allows more, -n {NO_LIMIT} as many as fit",
+                "context": f"it holds {llm.context} tokens; -c makes it larger",
+                "loop": "--allow-loops goes on",
+            }
+            say(f"pyllama3: {cut}; {remedy[str(stats.finish_reason)]}", err=True)
         if not quiet:
             guessed = f", {stats.accepted} of {stats.drafted} guesses right" if stats.drafted else ""
             say(
@@ -85,3 +96,10 @@ def command(
                 f"({llm.backend}, {llm.threads} thread{'s' if llm.threads > 1 else ''})",
                 err=True,
             )
+
+
+def _limit(max_tokens: int | None, room: int) -> int | None:
+    """Return how many tokens may come; None for as many as there is room for."""
+    if max_tokens is None:
+        return _MAX_TOKENS if room > _MAX_TOKENS else None
+    return None if max_tokens == NO_LIMIT else max_tokens

@@ -12,7 +12,7 @@ from ..errors import OptionError
 from ..foreign import printable
 from ..generation.generation import Piece, Statistics
 from ..generation.sampling import SamplerOptions
-from .answer import print_pieces
+from .answer import print_pieces, why_cut
 from .output import say
 
 _SETTINGS: dict[str, type] = {
@@ -61,8 +61,13 @@ class Chat:
 
     def _answer(self, pieces: Iterable[Piece]) -> None:
         print_pieces(self._watched(pieces))
-        if self.stats and self.stats.finish_reason == "context":
-            say("pyllama3: the context is full; /clear empties it, /undo makes room", err=True)
+        if self.stats and (cut := why_cut(self.stats, self.settings.get("grammar"))):
+            remedy = {
+                "length": "/set max_tokens changes that",
+                "context": "/undo or /clear makes room",
+                "loop": "/set temperature or /set repeat_penalty changes how it speaks",
+            }
+            say(f"pyllama3: {cut}; {remedy[str(self.stats.finish_reason)]}", err=True)
 
     def _watched(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """Keep the statistics, also of an answer that is broken off."""
@@ -94,7 +99,7 @@ class Chat:
         say(f"model              {printable(self.conversation.llm.config.name)}")
         say(f"system             {self.conversation.system or 'none'}")
         for name in _SETTINGS:
-            value = self.settings.get(name, getattr(SamplerOptions, name, None))
+            value = self.settings.get(name, getattr(self.conversation.llm.sampling, name, None))
             say(f"{name:18} {'none' if value is None else value}")
 
     def _system(self, argument: str) -> None:

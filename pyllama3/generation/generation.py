@@ -17,10 +17,10 @@ from ..tokenizer.tokenizer import StreamDecoder, Tokenizer
 from .constraint import Constraint
 from .logprobs import Logprobs, Unread
 from .sampling import SamplerOptions, TokenSampler, find_bias
-from .stopping import StopFilter
+from .stopping import LoopDetector, StopFilter
 
-FinishReason = Literal["stop", "length", "context"]
-"""A stop token or stop string came; `max_tokens` were generated; the context is full."""
+FinishReason = Literal["stop", "length", "context", "loop"]
+"""A stop token or stop string came; `max_tokens` were generated; the context is full; the text repeats its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +87,7 @@ class Generation:
         options: SamplerOptions,
         max_tokens: int | None = None,
         stop: str | Sequence[str] = (),
+        stop_loops: bool = False,
         top_logprobs: int = 0,
         constraint: Constraint | None = None,
         keep_logits: bool = False,
@@ -120,6 +121,7 @@ class Generation:
         self._decoder = StreamDecoder(tokenizer)
         self._filter = StopFilter(stop)
         self._unread = Unread()
+        self._loops = LoopDetector() if stop_loops else None
         self._constraint = constraint
         self._stats = Statistics(prompt_tokens=0, prompt_seconds=0.0)
         self._first = 0.0
@@ -157,6 +159,8 @@ class Generation:
             reason = "stop"
         elif count == self._most:
             reason = self._last_reason
+        elif self._loops and self._loops.feed(id):
+            reason = "loop"
         if reason is not None:
             text += self._filter.feed(self._decoder.flush()) + self._filter.flush()
         self._stats = Statistics(

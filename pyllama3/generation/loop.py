@@ -23,6 +23,7 @@ def generate(
     options: SamplerOptions,
     max_tokens: int | None = None,
     stop: str | Sequence[str] = (),
+    stop_loops: bool = False,
     top_logprobs: int = 0,
     constraint: Constraint | None = None,
     drafter: Drafter | None = None,
@@ -39,6 +40,7 @@ def generate(
         options: how to choose tokens.
         max_tokens: tokens to generate at most.
         stop: strings that end the text, without being part of it.
+        stop_loops: whether a text ends that does nothing but repeat its end, see `LoopDetector`.
         top_logprobs: how many of the most probable tokens each piece reports.
         constraint: what the text may look like.
         drafter: guesses tokens, which changes the speed only.
@@ -56,6 +58,7 @@ def generate(
         options=options,
         max_tokens=max_tokens,
         stop=stop,
+        stop_loops=stop_loops,
         top_logprobs=top_logprobs,
         constraint=constraint,
     )

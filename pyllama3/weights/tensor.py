@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..config import ModelConfig
 from ..tokenizer.vocabulary import Vocabulary
 from .mapping import release
+from .sampling import Sampling
 from .types import TensorType, dequantize
 
 
@@ -82,6 +83,12 @@ class Weights:
 
     Raises:
         TemplateError: its file is damaged.
+    """
+    load_sampling: Callable[[], Sampling] = dict
+    """Reads how its makers want tokens to be chosen, if they say so.
+
+    Raises:
+        WeightsError: its file is damaged.
     """
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """GGUF keys; empty for other formats."""

@@ -141,25 +141,37 @@ def test_prompts_come_as_argument_as_option_and_on_stdin(
 ) -> None:
     result = call("run", "-m", chat_model, "--raw", "-n", "1", *arguments, stdin=stdin)
     assert result.code == 0
-    assert result.stderr.startswith(f"prompt: {tokens} tokens, ")
+    assert f"prompt: {tokens} tokens, " in result.stderr
     assert "generation: 1 tokens" in result.stderr
 
 
 def test_a_pipe_brings_a_prompt(chat_model: Path) -> None:
     result = pyllama3("run", "-m", chat_model, "--raw", "-n", "2", "é", stdin=b" world\n\n")
     assert (result.code, result.stdout) == (0, "hello world\n")
-    assert result.stderr.startswith("prompt: 5 tokens, ")
+    assert "\nprompt: 5 tokens, " in result.stderr
 
 
 def test_raw_continues_and_n_limits(chat_model: Path) -> None:
     result = call("run", "-m", chat_model, "--raw", "--temp", "0", "-n", "5", "-q", "xx")
-    assert result == Result(0, "yyyyy\n", "")
+    assert result.stdout == "yyyyy\n"
 
 
-def test_without_a_limit_the_context_is_filled(chat_model: Path) -> None:
-    result = call("run", "-m", chat_model, "--raw", "--temp", "0", "-n", "-1", "-c", "20", "-q", "x")
+CUTS = {
+    "-n 5": "the answer was cut after 5 tokens; -n allows more, -n -1 as many as fit",
+    "-n -1 -c 20": "the answer was cut, since the context is full; it holds 20 tokens; -c makes it larger",
+    "-c 20": "the answer was cut, since the context is full; it holds 20 tokens; -c makes it larger",
+    "": "the answer was stopped, since it only repeated itself; --allow-loops goes on",
+    "--allow-loops": "the answer was cut after 1024 tokens; -n allows more, -n -1 as many as fit",
+    "--regex y* -n 7": "the answer was cut after 7 tokens, "
+    "before it was what --json, --json-schema or --regex asks for; -n allows more, -n -1 as many as fit",
+}
+
+
+@pytest.mark.parametrize("options", CUTS)
+def test_what_cuts_an_answer_is_told_in_a_line(chat_model: Path, options: str) -> None:
+    result = call("run", "-m", chat_model, "--raw", "--temp", "0", "-q", *options.split(), "x")
     assert set(result.stdout) == {"y", "\n"}
-    assert (result.code, result.stderr) == (0, "pyllama3: the context of 20 tokens is full; -c makes it larger\n")
+    assert (result.code, result.stderr) == (0, f"pyllama3: {CUTS[options]}\n")
 
 
 def test_a_seed_repeats_a_text(random_model: Path) -> None:
@@ -174,7 +186,7 @@ def test_a_seed_repeats_a_text(random_model: Path) -> None:
 
 def test_a_base_model_continues(tmp_path: Path) -> None:
     path = write_llama(tmp_path / "base.gguf", {"tokenizer.ggml.eos_token_id": VOCAB_SIZE - 4})
-    assert call("run", "-m", path, "-n", "1", "a").stderr.startswith("prompt: 2 tokens")
+    assert "\nprompt: 2 tokens" in call("run", "-m", path, "-n", "1", "a").stderr
 
 
 def test_bytes_that_are_no_text_are_a_prompt_like_any_other(chat_model: Path) -> None:
@@ -228,7 +240,7 @@ def test_values_that_are_not_allowed(chat_model: Path, arguments: tuple[str, ...
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "--temp", "hot", "hello"), "Invalid value for '--temp'"),
+        (("run", "--temp", "hot", "hello"), "Invalid value for '--temperature' / '--temp'"),
         (("run", "--tmep", "1", "hello"), "No such option"),
         (("run", "hello", "world"), "unexpected extra argument"),
         (("run", "hello", "-p", "hello"), "The prompt is given twice"),

@@ -1,4 +1,4 @@
-"""What ends a text and what changes its tokens: stop strings, biases, penalties; and the probabilities of tokens.
+"""What ends a text and what changes its tokens: stop strings, loops, biases, penalties; and probabilities.
 
 The witnesses are plain forms of each rule, written here. To add a case: stop strings, biases or penalties.
 """
@@ -22,7 +22,7 @@ from pyllama3.backends import Engine
 from pyllama3.errors import OptionError
 from pyllama3.generation.generation import Piece
 from pyllama3.generation.sampling import SamplerOptions, TokenSampler
-from pyllama3.generation.stopping import StopFilter
+from pyllama3.generation.stopping import LoopDetector, StopFilter
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +201,45 @@ def test_top_logprobs_are_at_most_the_vocabulary(llm: Llama) -> None:
     assert len(speak(llm, top_logprobs=288, max_tokens=1)[0].top_logprobs) == 288
     with pytest.raises(OptionError, match=r"^top_logprobs is 289; allowed: 0 to 288$"):
         llm.generate("x", top_logprobs=289)
+
+
+# loops
+
+
+def loop_ends_at(ids: Sequence[int]) -> int | None:
+    """Return after how many tokens a text is in a loop, by comparing all its ends."""
+    for end in range(1, len(ids) + 1):
+        for period in range(1, 257):
+            enough = max(2 * period, 96)
+            if end >= period + enough and all(ids[n] == ids[n - period] for n in range(end - enough, end)):
+                return end
+    return None
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [1, 2, 3, *[7] * 120],
+        [*range(50), *[5, 6] * 60],
+        [*range(300), *range(300), *range(300)],  # too long a period
+        [*range(40), *range(100)] * 4,
+        [*range(48)] * 2,  # a refrain
+        [*[9] * 90, 8, *[9] * 90],
+        [*range(256)] * 3,
+        [*range(256)] * 2 + [*range(255)],
+    ],
+    ids=len,
+)
+def test_loops_are_found_where_they_are_long_enough(ids: list[int]) -> None:
+    detector = LoopDetector()
+    found = next((n for n, id in enumerate(ids, start=1) if detector.feed(id)), None)
+    assert found == loop_ends_at(ids)
+
+
+def test_a_text_that_repeats_its_end_is_ended(engine: Engine, tmp_path: Path) -> None:
+    path = write_scripted(tmp_path / "m.gguf", script("x", "y"), [ord("y"), ord("z"), ord("y")], context=300)
+    llm = Llama.load(path, backend=engine.name, threads=1)
+    pieces = speak(llm, stop_loops=True)
+    assert text(pieces) == "x" + "yz" * 49
+    assert pieces[-1].stats.finish_reason == "loop"
+    assert speak(llm, max_tokens=200)[-1].stats.finish_reason == "length"

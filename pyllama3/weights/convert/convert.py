@@ -18,6 +18,7 @@ from ...tokenizer.vocabulary import gguf_metadata
 from ..blocks import Bytes, Floats
 from ..formats.gguf_llama import load_gguf, rope_metadata, rope_tensors, template_metadata
 from ..layout import OUTPUT, gguf_row_order
+from ..sampling import sampling_metadata
 from ..tensor import Tensor, Weights
 from ..types import TensorType, dequantize
 from .gguf_writer import OutputTensor, gguf_size, write_gguf
@@ -98,6 +99,7 @@ def _metadata(weights: Weights, mixture: Mixture) -> dict[str, Any]:
     if not kept.keys() & {"tokenizer.ggml.model"}:
         kept |= gguf_metadata(weights.load_vocabulary(), config.vocab_size)
         kept |= template_metadata(weights.load_templates())
+        kept |= sampling_metadata(weights.load_sampling())
     shape = {
         "vocab_size": config.vocab_size,
         "context_length": config.context,

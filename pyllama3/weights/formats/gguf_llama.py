@@ -17,6 +17,7 @@ from ...tokenizer.string_array import StringArray
 from ...tokenizer.vocabulary import read_gguf_vocabulary
 from ..layout import EMBEDDING, check_tensors
 from ..rope import YarnScaling
+from ..sampling import gguf_sampling
 from ..tensor import Tensor, Weights
 from .gguf_split import read_gguf_shards
 from .keys import Keys
@@ -48,6 +49,7 @@ def load_gguf(path: Path) -> Weights:
         tensors,
         load_vocabulary=partial(read_gguf_vocabulary, file.metadata),
         load_templates=partial(_read_templates, file.metadata),
+        load_sampling=partial(gguf_sampling, file.metadata),
         metadata=file.metadata,
         assumed=tuple(keys.assumed),
     )

@@ -15,7 +15,7 @@ from ..layout import EMBEDDING, OUTPUT, known_tensors
 from ..tensor import Tensor, Weights
 from .huggingface_config import read_config
 from .huggingface_files import read_tensors
-from .huggingface_tokenizer import load_templates, load_vocabulary
+from .huggingface_tokenizer import load_sampling, load_templates, load_vocabulary
 from .json_files import read_json
 from .keys import Keys
 
@@ -77,6 +77,7 @@ def load_huggingface(path: Path) -> Weights:
         checked,
         load_vocabulary=partial(load_vocabulary, directory, keys, config.vocab_size),
         load_templates=partial(load_templates, directory),
+        load_sampling=partial(load_sampling, directory),
         assumed=tuple(assumed),
     )
 

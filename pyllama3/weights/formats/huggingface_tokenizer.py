@@ -1,4 +1,4 @@
-"""Tokenizer and chat templates of a Hugging Face directory, from whatever files it has."""
+"""Tokenizer, chat templates and recommended sampling of a Hugging Face directory, from whatever files it has."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from ...tokenizer.vocabulary import Vocabulary
 from ...tokenizer.vocabulary.huggingface import read_huggingface_vocabulary
 from ...tokenizer.vocabulary.meta import read_tokenizer_model
 from ...tokenizer.vocabulary.sentencepiece_model import read_sentencepiece_model
+from ..sampling import Sampling, huggingface_sampling
 from .json_files import read_json
 from .keys import Keys
 
-_CONFIG = "tokenizer_config.json"
+_CONFIG, _GENERATION_CONFIG = "tokenizer_config.json", "generation_config.json"
 _CLASS = "LlamaTokenizer"
 """That of a directory with nothing but tokenizer.model."""
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -39,7 +40,7 @@ def load_vocabulary(directory: Path, keys: Keys, vocab_size: int) -> Vocabulary:
         named = config.get("tokenizer_class", _CLASS if contents is None else None)
         config = _DEFAULTS.get(str(named).removesuffix("Fast"), {}) | config
         eos_ids = keys.metadata.get("eos_token_id")
-        stop_ids = _read_optional(directory / "generation_config.json").get("eos_token_id", eos_ids)
+        stop_ids = _read_optional(directory / _GENERATION_CONFIG).get("eos_token_id", eos_ids)
     except WeightsError as error:
         raise TokenizerError(str(error)) from error
     if contents is None:
@@ -57,6 +58,15 @@ def load_vocabulary(directory: Path, keys: Keys, vocab_size: int) -> Vocabulary:
         )
     except TokenizerError as error:
         raise TokenizerError(f"{path}: {error}") from error
+
+
+def load_sampling(directory: Path) -> Sampling:
+    """Return what generation_config.json recommends, if there is one.
+
+    Raises:
+        WeightsError: it is damaged.
+    """
+    return huggingface_sampling(_read_optional(directory / _GENERATION_CONFIG))
 
 
 def load_templates(directory: Path) -> Mapping[str, str]:
