@@ -117,11 +117,33 @@ def exclusive(target: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # The system drops the lock when the file is closed, also by a crash; removing the file would be a race.
-            lock(stack.enter_context(beside(target, ".lock").open("ab")))
+            stack.enter_context(_lock_file(beside(target, ".lock")))
         except OSError as error:
             raise StoreError(f"{target.parent}: cannot be written: {error.strerror}") from error
         yield
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[None]:
+    """Create and lock a file, which is removed afterwards; the system drops the lock of a process that has crashed."""
+    while True:
+        with path.open("ab") as file:
+            lock(file)
+            if not _is_at(file, path):  # who held the lock has removed the file: it locks nobody else out any more
+                continue
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # on Windows, while it is open
+                    path.unlink()
+            return
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 if sys.platform == "win32":

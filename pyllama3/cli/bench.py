@@ -11,7 +11,7 @@ import click
 
 from ..config import Precision
 from ..cpu import MAX_THREADS
-from .options import DEFAULT_MODEL, precision_options
+from .options import DEFAULT_MODEL, offline_option, precision_options
 from .output import say
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def _numbers_option(*names: str, least: int = 0, most: int | None = None, **opti
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw an svg or png, too."
 )
+@offline_option
 def command(
     models: tuple[str, ...],
     shapes: tuple[str, ...],

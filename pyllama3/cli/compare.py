@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..config import PRECISIONS, Precision
-from .options import DEFAULT_MODEL
+from .options import DEFAULT_MODEL, offline_option
 from .output import say
 
 DEFAULT_PROMPT = "The capital of France is"
@@ -42,6 +42,7 @@ DEFAULT_PROMPT = "The capital of France is"
 @click.option("-t", "--threads", type=int, metavar="N", help="Threads; by default one per physical core.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with heat maps.")
+@offline_option
 @click.pass_context
 def command(
     ctx: click.Context,

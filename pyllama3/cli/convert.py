@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..weights.convert.mixtures import MIXTURES
+from .options import offline_option
 from .output import say
 
 
@@ -24,6 +25,7 @@ from .output import say
 )
 @click.option("--verify", is_flag=True, help="Read the file again and report the error of each tensor.")
 @click.option("--force", is_flag=True, help="Replace DST if it exists.")
+@offline_option
 def command(source: str, target: Path, type_name: str, verify: bool, force: bool) -> None:
     """Write the model SRC (a file, a directory, an alias, hf:org/repo[:file] or a URL) to DST.gguf.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..foreign import printable
+from .options import offline_option
 from .output import say
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _HALF = 2
 @click.option("-c", "--context", type=int, metavar="N", help="Tokens of context to tell the memory for.")
 @click.option("--tensors", "with_tensors", is_flag=True, help="List every tensor.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@offline_option
 def command(model: str, context: int | None, with_tensors: bool, as_json: bool) -> None:
     """Show the format, shape, types, tokenizer and chat template of MODEL, and the memory it needs.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ..foreign import read_whole
+from ..store.network import OFFLINE
 
 DEFAULT_MODEL = "smollm2"
 
@@ -56,13 +58,25 @@ def _read_biases(
 
 _FILE = click.Path(path_type=Path)
 
-model_option = click.option(
-    "-m",
-    "--model",
-    default=DEFAULT_MODEL,
-    show_default=True,
-    metavar="MODEL",
-    help="A file or directory, an alias, hf:org/repo[:file] or a URL.",
+
+def _forbid_downloads(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        os.environ[OFFLINE] = "1"  # also for the libraries and processes that would download
+
+
+offline_option = click.option(
+    "--offline", is_flag=True, expose_value=False, callback=_forbid_downloads, help="Download nothing."
+)
+model_option = _apply(
+    click.option(
+        "-m",
+        "--model",
+        default=DEFAULT_MODEL,
+        show_default=True,
+        metavar="MODEL",
+        help="A file or directory, an alias, hf:org/repo[:file] or a URL.",
+    ),
+    offline_option,
 )
 
 exact_option = click.option(

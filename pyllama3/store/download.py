@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
+from socket import gaierror
 from ssl import SSLError
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
@@ -16,6 +17,7 @@ from urllib.error import HTTPError, URLError
 from ..errors import StoreError
 from ..files import beside, exclusive
 from ..foreign import read_whole
+from .network import no_network
 from .urls import address_and_credentials, check_scheme, without_password
 
 Progress = Callable[[int, int | None], object]
@@ -56,6 +58,8 @@ def download(url: str, target: Path, *, sha256: str | None = None, progress: Pro
             error.close()
             raise StoreError(f"{shown}: the server answers {error.code} {error.reason}") from error
         except URLError as error:
+            if isinstance(error.reason, gaierror):
+                raise no_network(shown, error.reason.strerror) from error
             raise StoreError(f"{shown}: cannot be reached: {error.reason}") from error
         except (HTTPException, ConnectionError, TimeoutError, SSLError) as error:
             raise StoreError(

