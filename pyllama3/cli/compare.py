@@ -27,7 +27,7 @@ DEFAULT_PROMPT = "The capital of France is"
 @click.option(
     "--backends",
     metavar="NAMES",
-    help="Such as c,python,reference; by default all there are and the reference, for two models the fastest.",
+    help="Such as c,python,reference; by default the reference and all that are quick, for two models the fastest.",
 )
 @click.option("--build", "builds", multiple=True, metavar="DIR", help="Also the backends in another build folder.")
 @click.option("--tokens", metavar="IDS", help="Token ids such as 1,5,9 instead of a prompt.")
@@ -66,21 +66,30 @@ def command(
         raise click.UsageError("Give a prompt or --tokens, not both.")
 
     from ..analysis.compare.comparison import compare
-    from ..analysis.compare.loading import encode, find_names, load_subjects
+    from ..analysis.compare.loading import (
+        PATIENCE,
+        PYTHON,
+        default_backends,
+        encode,
+        find_names,
+        load_models,
+        load_subjects,
+        python_seconds,
+    )
     from ..analysis.compare.report import as_table, to_json
+    from ..backends import is_available
     from .progress import download_progress
 
     models = models or (DEFAULT_MODEL,)
     with download_progress(models[0]) as progress:
-        subjects = load_subjects(
-            models,
-            backends=backends.split(",") if backends else None,
-            builds=builds,
-            precision=precision,
-            threads=threads,
-            progress=progress,
-        )
-    ids = _parse(tokens) if tokens is not None else encode(subjects[0].weights, prompt or DEFAULT_PROMPT)
+        weights = load_models(models, progress)
+    ids = _parse(tokens) if tokens is not None else encode(weights[0], prompt or DEFAULT_PROMPT)
+    names = backends.split(",") if backends else default_backends(weights, len(ids))
+    if len(weights) == 1 and (seconds := python_seconds(weights[0], len(ids))) > PATIENCE and is_available(PYTHON):
+        time = f"about {seconds:.0f} s" if seconds < 100 else f"about {seconds / 60:.0f} minutes"
+        verdict = "takes" if PYTHON in names else "is left out, since it is not in --backends and would take"
+        say(f"the backend python {verdict} {time}", err=True)
+    subjects = load_subjects(models, weights, names, builds=builds, precision=precision, threads=threads)
     comparison = compare(
         subjects,
         ids,

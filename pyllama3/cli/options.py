@@ -172,6 +172,11 @@ sampler_options = _apply(
         "--repeat-penalty", type=float, help="Makes recent tokens unlikely; by default the model's, or 1: it does not."
     ),
     click.option("--repeat-last-n", type=int, help="How many tokens are recent; by default the model's, or 64."),
+    click.option(
+        "--repeat-prompt/--no-repeat-prompt",
+        default=None,
+        help="Whether the prompt is recent; by default the model's, or it is.",
+    ),
     click.option("--presence-penalty", type=float, help="Makes tokens unlikely that came before; by default 0."),
     click.option("--frequency-penalty", type=float, help="The same, for each time they came; by default 0."),
     click.option(

@@ -114,6 +114,7 @@ class Generation:
         self.logits: NDArray[np.float32] | None = None
         """What the last token was sampled from (vocab_size,), if that is to be kept."""
         self._keep_logits = keep_logits
+        self._options = options
         self._most = max_tokens or room
         self._last_reason: FinishReason = "context" if max_tokens is None else "length"
         self._tokenizer = tokenizer
@@ -147,7 +148,7 @@ class Generation:
         if self._keep_logits:
             self.logits = logits.copy()
         allowed = self._constraint.allowed() if self._constraint else None
-        id = self._sampler.sample(logits, self.ids, allowed)
+        id = self._sampler.sample(logits, self._options.penalized(self.ids, self.prompt_length), allowed)
         self.ids.append(id)
         if self._constraint:
             self._constraint.accept(id)

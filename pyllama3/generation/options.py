@@ -22,6 +22,7 @@ class SamplingOptions(TypedDict, total=False):
     min_p: float
     repeat_penalty: float
     repeat_last_n: int
+    repeat_prompt: bool
     presence_penalty: float
     frequency_penalty: float
     logit_bias: Mapping[int | str, float]

@@ -52,6 +52,11 @@ class SamplerOptions:
     """Lowers the logits of recent tokens; 1 changes nothing."""
     repeat_last_n: int = 64
     """How many tokens are recent."""
+    repeat_prompt: bool = True
+    """Whether those of the prompt are among them, as in llama.cpp and `transformers`.
+
+    If they are, the words of a question are unlikely in its answer.
+    """
     presence_penalty: float = 0.0
     """Subtracted from the logits of tokens that were generated before."""
     frequency_penalty: float = 0.0
@@ -76,6 +81,10 @@ class SamplerOptions:
                 raise OptionError(f"{name} is {shown(given)}; allowed: {allowed}")
             object.__setattr__(self, name, number)
         object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
+
+    def penalized(self, ids: Sequence[int], prompt_length: int) -> Sequence[int]:
+        """Return the tokens of which the last ones are recent, out of a prompt and what has come after it."""
+        return ids if self.repeat_prompt else ids[prompt_length:]
 
 
 def _biases(value: Any) -> dict[int | str, float]:

@@ -203,6 +203,19 @@ def test_top_logprobs_are_at_most_the_vocabulary(llm: Llama) -> None:
         llm.generate("x", top_logprobs=289)
 
 
+# repetition
+
+
+@pytest.mark.parametrize(("repeat_prompt", "answer"), [(True, "y"), (False, "xyz")])
+def test_the_words_of_the_prompt_are_recent_or_not(
+    engine: Engine, tmp_path: Path, repeat_prompt: bool, answer: str
+) -> None:
+    ids = script("x", "y", "z", "<|eot_id|>")
+    llm = Llama.load(write_scripted(tmp_path / "m.gguf", ids), backend=engine.name, threads=1)
+    options = {"temperature": 0, "repeat_penalty": 1e9, "repeat_prompt": repeat_prompt, "logit_bias": {"y": 0.1}}
+    assert text(list(llm.generate([ord("x"), START], max_tokens=len(answer), **options))) == answer
+
+
 # loops
 
 

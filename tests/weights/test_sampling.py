@@ -17,6 +17,7 @@ from safetensors_files import CHECKPOINTS, copied
 from pyllama3 import Llama
 from pyllama3.errors import OptionError, WeightsError
 from pyllama3.generation.sampling import SamplerOptions
+from pyllama3.store.aliases import ALIASES
 from pyllama3.weights import load_weights
 from pyllama3.weights.convert.convert import convert
 from pyllama3.weights.convert.mixtures import MIXTURES
@@ -84,7 +85,7 @@ def test_what_is_not_possible_is_told_with_its_file(tmp_path: Path) -> None:
 
 
 def test_an_alias_has_what_its_file_does_not_say(smollm2_path: Path) -> None:
-    assert Llama.load("smollm2").sampling == SamplerOptions(temperature=0.2, top_p=0.9)
+    assert Llama.load("smollm2").sampling == SamplerOptions(**ALIASES["smollm2"].sampling)
     assert Llama.load(smollm2_path).sampling == SamplerOptions()
     with pytest.raises(OptionError, match="unknown option: temp; known: max_tokens, temperature, "):
         Llama.load(CHECKPOINTS / "huggingface-tied-bf16").generate([1], temp=1)

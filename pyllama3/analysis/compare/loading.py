@@ -16,35 +16,63 @@ from ...tokenizer.tokenizer import Tokenizer
 from ...weights import Weights, load_weights
 from .subjects import REFERENCE, EngineSubject, ReferenceSubject, Subject
 
+PYTHON = "python"
+PATIENCE = 10
+"""Seconds that a comparison may wait for a backend nobody has asked for."""
+_PYTHON_SPEED = 3e6
+"""Parameters times tokens that the Python backend computes in a second; it need not be more than a guess."""
+
+
+def load_models(models: Sequence[str], progress: Progress | None = None) -> list[Weights]:
+    """Load the weights of models; `progress` receives the bytes done and in all while one is downloaded.
+
+    Raises:
+        PyLlama3Error: a model can not be loaded.
+    """
+    return [load_weights(find_model(model, progress=progress)) for model in models]
+
+
+def python_seconds(weights: Weights, tokens: int) -> float:
+    """Estimate how long the Python backend takes."""
+    return weights.parameters * tokens / _PYTHON_SPEED
+
+
+def default_backends(weights: Sequence[Weights], tokens: int) -> list[str]:
+    """Return the backends to compare: for several models the fastest, for one the reference and all there are.
+
+    That in Python is only among them if it takes a few seconds.
+    """
+    available = [name for name in BACKENDS if is_available(name)]
+    if len(weights) > 1:
+        return available[:1]
+    is_quick = python_seconds(weights[0], tokens) <= PATIENCE
+    return [REFERENCE, *(name for name in available if name != PYTHON or is_quick)]
+
 
 def load_subjects(
     models: Sequence[str],
+    found: Sequence[Weights],
+    backends: Sequence[str],
     *,
-    backends: Sequence[str] | None = None,
     builds: Sequence[str] = (),
     precision: Precision,
     threads: int | None = None,
-    progress: Progress | None = None,
 ) -> list[Subject]:
     """Load models into backends; the first subject is the reference, if it is among the backends.
 
     Args:
         models: one, or several to compare with the first.
-        backends: names, "reference" among them or not; by default all that are available and the reference, or for
-            several models the fastest backend.
+        found: their weights.
+        backends: names, "reference" among them or not.
         builds: build folders whose backends are subjects, too.
         precision: see `EngineModel`.
         threads: how many compute; by default as many as there are physical cores.
-        progress: receives the bytes done and in all while a model is downloaded.
 
     Raises:
-        PyLlama3Error: a model or a backend can not be loaded.
+        PyLlama3Error: a backend can not be loaded.
     """
     chosen = choose_threads(threads)
-    available = [name for name in BACKENDS if is_available(name)]
-    names = list(dict.fromkeys(backends or (available[:1] if len(models) > 1 else [REFERENCE, *available])))
-    names.sort(key=lambda name: name != REFERENCE)
-    found = [load_weights(find_model(model, progress=progress)) for model in models]
+    names = sorted(dict.fromkeys(backends), key=lambda name: name != REFERENCE)
     subjects: list[Subject] = []
     for model, weights in zip(models, found, strict=True):
         of_model = f" with {Path(model).name}" if len(models) > 1 else ""

@@ -60,8 +60,9 @@ def explain(llm: Llama, prompt: Sequence[int], *, max_tokens: int, options: Samp
         logits = session.feed(ids)
         while True:
             adjusted = sampler.adjusted(logits).copy()
-            id = sampler.sample(logits, ids)
-            recent = ids[-options.repeat_last_n :] if options.repeat_last_n else []
+            penalized = options.penalized(ids, len(prompt))
+            id = sampler.sample(logits, penalized)
+            recent = penalized[-options.repeat_last_n :] if options.repeat_last_n else []
             random = numbers.next() if options.temperature else None
             choices.append(explain_choice(logits, adjusted, recent, options, random))
             ids.append(id)
