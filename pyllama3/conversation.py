@@ -76,19 +76,41 @@ class Conversation:
         self._replace(self.messages[:at])
         return question
 
+    def drop_oldest(self) -> str:
+        """Forget the first question and its answer, which makes room for others, and return the question.
+
+        Raises:
+            OptionError: there is none.
+        """
+        first = 0 if self.system is None else 1
+        if len(self.messages) <= first:
+            raise OptionError("there is no first question")
+        question: str = self.messages[first]["content"]
+        rest = self.messages[first + 1 :]
+        while rest and rest[0]["role"] != "user":
+            rest = rest[1:]
+        self._replace(self.messages[:first] + rest)
+        return question
+
+    def with_model(self, llm: Llama) -> Conversation:
+        """Return the same conversation with another model."""
+        other = Conversation(llm)
+        other._replace(self.messages)
+        return other
+
     def clear(self) -> None:
         """Forget all messages but the system message."""
         self._replace([] if self.system is None else self.messages[:1])
 
-    def save(self, path: Path) -> None:
-        """Write the messages as {"messages": [...]}.
+    def save(self, path: Path, *, private: bool = False) -> None:
+        """Write the messages as {"messages": [...]}, if `private` for the user's eyes only.
 
         Raises:
             OptionError: the file cannot be written.
         """
         path = file_path("the path", path)
         try:
-            with replacing(path) as file:
+            with replacing(path, private=private) as file:
                 file.write(json_bytes({"messages": self.messages}, indent=1) + b"\n")
         except OSError as error:
             raise OptionError(f"{path}: cannot be written: {error.strerror}") from error

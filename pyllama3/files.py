@@ -14,13 +14,18 @@ from typing import IO, Any
 
 from .errors import StoreError
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+"""Flags for files that must not be there yet."""
+
 PACKAGE = Path(__file__).resolve().parent
 """The folder of this package."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Yield a file to write, which takes the place of `path` when all went well, and is removed otherwise.
+
+    It has the permissions of other new files or, if `private`, of one that is for the user only.
 
     Any number of processes may write the same path: each has a file of its own in the same folder, locked while it is
     open, and the last to be complete counts. What killed ones have left there is removed.
@@ -30,7 +35,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """
     _remove_leftovers(path)
     with ExitStack() as stack:
-        part, file = _open_part(path, stack)
+        part, file = _open_part(path, stack, 0o600 if private else 0o666)
         try:
             yield file
             file.flush()
@@ -45,11 +50,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-def _open_part(path: Path, stack: ExitStack) -> tuple[Path, IO[bytes]]:
-    """Create a file beside `path`, open and locked; made by `open`, it has the permissions of other new files."""
+def _open_part(path: Path, stack: ExitStack, mode: int) -> tuple[Path, IO[bytes]]:
+    """Create a file beside `path`, open and locked, with permissions of `mode` that the user's mask leaves."""
     while True:
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        file = stack.enter_context(part.open("xb"))
+        descriptor = os.open(part, _NEW, mode)
+        file = stack.enter_context(os.fdopen(descriptor, "wb"))
         try:
             is_ours = try_lock(file) and part.exists()  # else another process has taken it for a leftover
         except OSError:  # a file system without locks, on which no leftovers are removed

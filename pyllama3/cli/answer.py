@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,10 @@ from ..model import Llama
 from .loading import load_model
 from .options import given
 from .output import say
+from .waiting import waiting
+
+if TYPE_CHECKING:
+    from .wrapping import Wrapper
 
 
 def generate_options(stack: ExitStack, llm: Llama, options: dict[str, Any]) -> dict[str, Any]:
@@ -33,16 +37,26 @@ def generate_options(stack: ExitStack, llm: Llama, options: dict[str, Any]) -> d
     return result
 
 
-def print_pieces(pieces: Iterable[Piece]) -> Statistics | None:
-    """Print text as it comes, with a line feed at its end; return the last statistics, if there are any."""
+def after_prompt(pieces: Iterable[Piece], tokens: int) -> Iterator[Piece]:
+    """Yield pieces, and tell that a prompt of so many tokens is being read if that takes long."""
+    iterator = iter(pieces)
+    with waiting(f"reading a prompt of {tokens} tokens"):
+        first = next(iterator, None)
+    if first is not None:
+        yield first
+        yield from iterator
+
+
+def print_pieces(pieces: Iterable[Piece], wrapper: Wrapper | None = None) -> Statistics | None:
+    """Print text as it comes, wrapped if wanted, with a line feed at its end; return the last statistics, if any."""
     stats = None
     try:
         for piece in pieces:
-            say(piece.text, nl=False)
             stats = piece.stats
+            say(wrapper.feed(piece.text) if wrapper else piece.text, nl=False)
     finally:
         if stats is not None:
-            say()
+            say(wrapper.flush() if wrapper else "")
     return stats
 
 

@@ -46,11 +46,13 @@ def command(
     from ..analysis.pages.explain import write_page
     from .loading import load_model
     from .prompt import encode_question
+    from .waiting import waiting
 
     with load_model(model, **pop_engine_options(sampling)) as llm:
         ids = encode_question(llm, prompt, system=system, raw=raw)
         options = replace(llm.sampling, **given(sampling))
-        explanation = explain(llm, ids, max_tokens=max_tokens, options=options)
+        with waiting(f"running {len(ids)} tokens and {max_tokens} more, and looking into each layer"):
+            explanation = explain(llm, ids, max_tokens=max_tokens, options=options)
         write_page(output, explanation, llm)
         say(llm.tokenizer.decode(explanation.ids[explanation.prompt_length :]))
     say(f"{output} tells why", err=True)

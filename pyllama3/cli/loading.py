@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..model import Llama
+from ..store.urls import without_password
 from .output import say
 from .progress import download_progress
+from .waiting import waiting
 
 
 def load_model(model: str, *, backend: str | None, **options: Any) -> Llama:
@@ -15,7 +17,12 @@ def load_model(model: str, *, backend: str | None, **options: Any) -> Llama:
     Raises:
         PyLlama3Error: see `Llama.load`.
     """
-    with download_progress(model) as progress:
+    with download_progress(model) as draw, waiting(f"loading {without_password(model)}") as done:
+
+        def progress(received: int, total: int | None) -> None:
+            done()  # a download tells of itself
+            draw(received, total)
+
         llm = Llama.load(model, backend=backend, progress=progress, **options)
     if backend is None and llm.backend == "python":
         say("pyllama3: the C engine has not been built, so this runs slowly in Python; see pyllama3 info", err=True)

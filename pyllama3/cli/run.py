@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ _MAX_TOKENS = 1024
 @sampler_options
 @text_options
 @click.option("-q", "--quiet", is_flag=True, help="Do not report the speed.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     model: str,
     prompt: str | None,
     prompt_option: str | None,
@@ -59,14 +62,23 @@ def command(
 ) -> None:
     """Answer PROMPT, or continue it: models with a chat template answer, others (and --raw) continue.
 
+    Without a prompt, on a terminal, it is a conversation (pyllama3 chat).
+
     What comes on standard input is added to the prompt. The text goes to standard output, the speed to standard error.
     """
     if prompt is not None and prompt_option is not None:
         raise click.UsageError("The prompt is given twice: as an argument and with -p.")
-    text = read_prompt(prompt if prompt is not None else prompt_option)
+    prompt = prompt if prompt is not None else prompt_option
+    if prompt is None and not raw and prompt_cache is None and sys.stdin.isatty() and sys.stdout.isatty():
+        from .chat import command as chat
+
+        names = {"model": model, "system": system, "max_tokens": max_tokens, "chat_template": chat_template}
+        ctx.invoke(chat, load=None, continue_last=False, **names, **options)
+        return
+    text = read_prompt(prompt)
 
     from ..generation.prompt_cache import load_prompt, saving
-    from .answer import generate_options, print_pieces, why_cut
+    from .answer import after_prompt, generate_options, print_pieces, why_cut
     from .loading import load_model
 
     with ExitStack() as stack:
@@ -78,7 +90,9 @@ def command(
         limit = _limit(max_tokens, llm.context - len(ids))
         settings = generate_options(stack, llm, options)
         pieces = llm.generate(ids, max_tokens=limit, session=session, **settings)
-        stats = print_pieces(pieces if prompt_cache is None else saving(prompt_cache, session, ids, pieces))
+        if prompt_cache is not None:
+            pieces = saving(prompt_cache, session, ids, pieces)
+        stats = print_pieces(after_prompt(pieces, len(ids)))
         if stats is None:
             return
         if cut := why_cut(stats, settings["grammar"]):

