@@ -45,9 +45,7 @@ _MAX_TOKENS = 1024
 @sampler_options
 @text_options
 @click.option("-q", "--quiet", is_flag=True, help="Do not report the speed.")
-@click.pass_context
 def command(
-    ctx: click.Context,
     model: str,
     prompt: str | None,
     prompt_option: str | None,
@@ -73,7 +71,7 @@ def command(
         from .chat import command as chat
 
         names = {"model": model, "system": system, "max_tokens": max_tokens, "chat_template": chat_template}
-        ctx.invoke(chat, load=None, continue_last=False, **names, **options)
+        click.get_current_context().invoke(chat, load=None, continue_last=False, **names, **options)
         return
     text = read_prompt(prompt)
 
