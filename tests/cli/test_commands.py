@@ -304,7 +304,7 @@ def test_run_without_a_prompt_is_a_conversation_on_a_terminal(chat_model: Path, 
     terminal.expect_exact("\x1b[6n")
     terminal.send("\x1b[1;1R")
     terminal.send("hello\r")
-    terminal.expect_exact(ANSWER)
+    terminal.expect_exact(ANSWER.encode())
     terminal.close(force=True)
 
 
