@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import integer, mapping, real, shown
+from ..arguments import flag, integer, mapping, real, shown
 from ..backends import Engine
 from ..errors import OptionError
 from ..tokenizer.tokenizer import Tokenizer
@@ -80,6 +80,7 @@ class SamplerOptions:
             if not least <= number <= most:
                 raise OptionError(f"{name} is {shown(given)}; allowed: {allowed}")
             object.__setattr__(self, name, number)
+        object.__setattr__(self, "repeat_prompt", flag("repeat_prompt", self.repeat_prompt))
         object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
 
     def penalized(self, ids: Sequence[int], prompt_length: int) -> Sequence[int]:
