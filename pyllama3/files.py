@@ -101,6 +101,25 @@ def cache_dir() -> Path:
     return home_dir() / ".cache" / "pyllama3"
 
 
+def config_path() -> Path:
+    """Return the file of the user's defaults: $PYLLAMA3_CONFIG, else config.toml where the platform wants it.
+
+    Raises:
+        StoreError: that is not known.
+    """
+    if chosen := os.environ.get("PYLLAMA3_CONFIG"):
+        return Path(chosen)
+    if chosen := os.environ.get("XDG_CONFIG_HOME"):
+        folder = Path(chosen)
+    elif sys.platform == "darwin":
+        folder = home_dir() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        folder = Path(os.environ.get("APPDATA") or home_dir() / "AppData" / "Roaming")
+    else:
+        folder = home_dir() / ".config"
+    return folder / "pyllama3" / "config.toml"
+
+
 def home_dir() -> Path:
     """Return the user's directory.
 

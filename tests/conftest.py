@@ -19,6 +19,9 @@ from pyllama3.store.aliases import PackagedFile
 from pyllama3.store.find import find_model, pull_packaged
 from tools.build_engine import build
 
+# The defaults of whoever runs the tests are not those of the tests.
+os.environ["PYLLAMA3_CONFIG"] = os.devnull
+
 # Meta's package of the model definitions; its wheel holds the tokenizer of Llama 3.
 LLAMA3_TOKENIZER = PackagedFile(
     package="llama-models",

@@ -15,12 +15,15 @@ from .. import __version__
 from ..errors import PyLlama3Error
 from ..foreign import printable
 from .output import say
+from .preferences import add_variables, read_defaults
 
 _COMMANDS = (
-    *("run", "chat", "batch", "serve", "embed", "tokenize", "pull", "inspect", "convert", "bench"),
-    *("explain", "compare", "perplexity", "source", "tour", "web"),
+    *("run", "chat", "batch", "serve", "list", "pull", "rm", "inspect", "config", "convert", "tokenize", "embed"),
+    *("bench", "explain", "compare", "perplexity", "source", "tour", "web"),
     "info",
 )
+_OTHER_NAMES = {"show": "inspect", "ls": "list"}
+_HELP, _CONFIG = "help", "config"
 
 BROKEN_PIPE = 141
 """Exit code when the reader of our output has gone, the one shells give to a program stopped by SIGPIPE."""
@@ -35,16 +38,42 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name == _HELP:
+            return _help
+        name = _OTHER_NAMES.get(name, name)
         if name not in _COMMANDS:
             return None
         command: click.Command = importlib.import_module(f".{name}", __name__).command
+        add_variables(command)
         return command
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="pyllama3")
-def cli() -> None:
-    """Run Llama 3 models with an engine written once in Fusion."""
+@click.pass_context
+def cli(context: click.Context, /) -> None:
+    """Run Llama 3 models with an engine written once in Fusion.
+
+    Begin with `pyllama3 run "What is the capital of Japan?"`, or talk: `pyllama3 chat`.
+    """
+    if context.invoked_subcommand not in (_CONFIG, _HELP):
+        context.default_map = read_defaults()
+
+
+@click.command(_HELP)
+@click.argument("name", metavar="[COMMAND]", required=False)
+@click.pass_context
+def _help(context: click.Context, /, name: str | None) -> None:
+    """Show the help of a command, or of all."""
+    group = context.find_root()
+    if name is None:
+        say(group.get_help())
+        return
+    command = cli.get_command(group, name)
+    if command is None:
+        raise click.UsageError(f"No such command '{name}'.")
+    with command.make_context(name, ["--help"], parent=group):
+        """Its help ends the program."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -34,7 +34,7 @@ def command(source: str, target: Path, type_name: str, verify: bool, force: bool
     from ..errors import WeightsError
     from ..store.find import find_model
     from ..weights import load_weights
-    from ..weights.convert.convert import compare, convert
+    from ..weights.convert.convert import compare, convert, count_fallbacks
     from .progress import download_progress, progress_bar
 
     if target.exists() and not force:
@@ -45,10 +45,19 @@ def command(source: str, target: Path, type_name: str, verify: bool, force: bool
     stored = sorted({tensor.type.name for tensor in weights.tensors.values() if tensor.type.block_size > 1})
     if stored:
         say(f"pyllama3: {path} is quantized already ({', '.join(stored)}): what it lost stays lost", err=True)
+    for (wanted, type, columns), count in count_fallbacks(weights, MIXTURES[type_name]).items():
+        say(
+            f"{count} tensors become {type.name} instead of {wanted.name}: "
+            f"rows of {columns} are no multiple of {wanted.block_size}",
+            err=True,
+        )
     with progress_bar(f"writing {target}") as draw:
         convert(weights, target, MIXTURES[type_name], draw)
     size = target.stat().st_size
     say(f"{size / 1e6:.1f} MB, {8 * size / weights.parameters:.2f} bits per weight", err=True)
+    source_size = sum(tensor.nbytes for tensor in weights.tensors.values())
+    if size > source_size:
+        say(f"pyllama3: that is larger than the source, whose tensors have {source_size / 1e6:.1f} MB", err=True)
     if verify:
         say(f"{'tensor':28} {'type':6} {'relative error':>14} {'largest error':>14}")
         for error in compare(weights, target):

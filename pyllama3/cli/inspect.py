@@ -15,6 +15,7 @@ import click
 from ..foreign import printable
 from .options import offline_option
 from .output import say
+from .sizes import size_text
 
 if TYPE_CHECKING:
     from ..weights import Weights
@@ -170,13 +171,13 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"{'type':8}{'tensors':>9}{'parameters':>18}{'size':>12}"
     for group in report["types"]:
-        yield f"{group['type']:8}{group['tensors']:9}{group['parameters']:18,}{_size(group['bytes']):>12}"
+        yield f"{group['type']:8}{group['tensors']:9}{group['parameters']:18,}{size_text(group['bytes']):>12}"
     if "tensors" in report:
         yield ""
         yield f"{'tensor':32}{'type':8}{'shape':>20}{'size':>12}"
         for tensor in report["tensors"]:
             shape = " x ".join(map(str, tensor["shape"]))
-            yield f"{printable(tensor['name']):32}{tensor['type']:8}{shape:>20}{_size(tensor['bytes']):>12}"
+            yield f"{printable(tensor['name']):32}{tensor['type']:8}{shape:>20}{size_text(tensor['bytes']):>12}"
 
 
 def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -201,8 +202,8 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "sampling", recommended or "no recommendation"
     for number, line in enumerate(report["assumed"]):
         yield "" if number else "assumed", line
-    yield "memory", f"weights {_size(memory['weights'])}"
-    yield "", f"KV cache {_size(memory['cache'])} for {memory['context']} tokens in half precision"
+    yield "memory", f"weights {size_text(memory['weights'])}"
+    yield "", f"KV cache {size_text(memory['cache'])} for {memory['context']} tokens in half precision"
 
 
 def _tokenizer_rows(tokenizer: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -229,10 +230,3 @@ def _template_text(template: dict[str, Any]) -> str:
     others = [name for name in template["names"] if name != "default"]
     named = f"; others: {', '.join(others)}" if others else ""
     return f"{template['kind']}, {template['characters']} characters{named}"
-
-
-def _size(count: int) -> str:
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.2f} {unit}"
-    return f"{count} B"

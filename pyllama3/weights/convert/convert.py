@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -64,6 +65,18 @@ def convert(
     if (free := shutil.disk_usage(folder).free) < total:
         raise WeightsError(f"{path}: needs {total / 1e9:.2f} GB, but {folder} has {free / 1e9:.2f} GB left")
     write_gguf(path, metadata, tensors, lambda written: progress(written, total))
+
+
+def count_fallbacks(weights: Weights, mixture: Mixture) -> Counter[tuple[TensorType, TensorType, int]]:
+    """Count the tensors that get another type than the mixture has for them: wanted and given type, and columns."""
+    tied = OUTPUT not in weights.tensors
+    counts: Counter[tuple[TensorType, TensorType, int]] = Counter()
+    for name, tensor in weights.tensors.items():
+        wanted = mixture.wanted_type(name, tensor.shape, weights.config, tied=tied)
+        given = mixture.type_of(name, tensor.shape, weights.config, tied=tied)
+        if given != wanted:
+            counts[wanted, given, tensor.shape[-1]] += 1
+    return counts
 
 
 def compare(weights: Weights, path: Path) -> Iterator[TensorError]:

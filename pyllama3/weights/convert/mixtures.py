@@ -29,11 +29,15 @@ class Mixture:
 
     def type_of(self, name: str, shape: tuple[int, ...], config: ModelConfig, *, tied: bool) -> TensorType:
         """Return the type of a tensor; vectors are always F32, rows that are no whole blocks get a simpler type."""
+        return _fitting(self.wanted_type(name, shape, config, tied=tied), shape[-1])
+
+    def wanted_type(self, name: str, shape: tuple[int, ...], config: ModelConfig, *, tied: bool) -> TensorType:
+        """Return the type that a tensor would have if its rows were whole blocks."""
         if len(shape) == 1:
             return TensorType.F32
         if self.base.block_size == 1:
             return self.base
-        return _fitting(self._type_of_matrix(name, config, tied=tied), shape[-1])
+        return self._type_of_matrix(name, config, tied=tied)
 
     def _type_of_matrix(self, name: str, config: ModelConfig, *, tied: bool) -> TensorType:
         if name == (EMBEDDING if tied else OUTPUT):
