@@ -108,7 +108,7 @@ def _read(path: Path) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        content: dict[str, Any] = tomllib.loads(read_whole(path, max_bytes=_MAX_BYTES).decode())
+        content: dict[str, Any] = tomllib.loads(read_whole(path, max_bytes=_MAX_BYTES, regular=False).decode())
     except OSError as error:
         raise OptionError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
