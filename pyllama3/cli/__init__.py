@@ -19,10 +19,10 @@ from .preferences import add_variables, read_defaults
 
 _COMMANDS = (
     *("run", "chat", "batch", "serve", "list", "pull", "rm", "inspect", "config", "convert", "tokenize", "embed"),
-    *("bench", "explain", "compare", "perplexity", "source", "tour", "web"),
-    "info",
+    *("bench", "explain", "compare", "perplexity", "source", "tour", "web", "completion", "info"),
 )
-_OTHER_NAMES = {"show": "inspect", "ls": "list"}
+_MODULES = {"list": "listing", "ls": "listing", "show": "inspect"}
+"""Modules that have another name than their command: a module named list would hide that of Python."""
 _HELP, _CONFIG = "help", "config"
 
 BROKEN_PIPE = 141
@@ -32,7 +32,7 @@ INTERRUPTED = 130
 
 
 class _LazyGroup(click.Group):
-    """A group whose command NAME is the function `command` of the module NAME beside this file."""
+    """A group whose command NAME is the function `command` of the module NAME or `_MODULES[NAME]` beside this file."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -40,10 +40,9 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name == _HELP:
             return _help
-        name = _OTHER_NAMES.get(name, name)
-        if name not in _COMMANDS:
+        if name not in _COMMANDS and name not in _MODULES:
             return None
-        command: click.Command = importlib.import_module(f".{name}", __name__).command
+        command: click.Command = importlib.import_module(f".{_MODULES.get(name, name)}", __name__).command
         add_variables(command)
         return command
 
@@ -120,6 +119,12 @@ def _open_streams() -> None:
 
 def _run(arguments: list[str]) -> int:
     """Run a command line without the error handling of `click.Group.main`, which ends at broken pipes with 1."""
+    if instruction := os.environ.get("_PYLLAMA3_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        from .completion import PROGRAM, VARIABLE
+
+        return shell_complete(cli, {}, PROGRAM, VARIABLE, instruction)
     try:
         with cli.make_context("pyllama3", arguments) as context:
             cli.invoke(context)

@@ -32,6 +32,7 @@ def command(
     """Answer the requests of IN.jsonl, in the form of OpenAI's batch files, several at a time.
 
     Answers are added to OUT.jsonl as they are ready. After an interruption the same command goes on where it was.
+    The exit code is 1 when requests were refused.
     Sampler options are for requests that say nothing else.
 
     An answer is that of a single run with the same seed, whatever it is computed together with.
@@ -58,3 +59,5 @@ def command(
             f"{counts.skipped} were done before",
             err=True,
         )
+    if counts.failed:
+        raise click.exceptions.Exit(1)

@@ -11,7 +11,7 @@ import click
 
 from ..config import Precision
 from ..cpu import MAX_THREADS
-from .options import DEFAULT_MODEL, offline_option, precision_options
+from .options import DEFAULT_MODEL, MODEL, offline_option, precision_options
 from .output import say
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _numbers_option(*names: str, least: int = 0, most: int | None = None, **opti
 
 
 @click.command("bench", short_help="Measure the speed.")
-@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="As for run; may be repeated.")
+@click.option("-m", "--model", "models", multiple=True, type=MODEL, metavar="MODEL", help="As for run; repeatable.")
 @click.option("--synthetic", "shapes", multiple=True, metavar="SHAPE", help="A shape with random weights, see above.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Of random weights; by default Q4_0.")
 @_numbers_option("-p", "--prompt", default="512", show_default=True, help="Tokens to read; 0 for none.")

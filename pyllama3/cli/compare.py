@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..config import PRECISIONS, Precision
-from .options import DEFAULT_MODEL, offline_option
+from .options import DEFAULT_MODEL, MODEL, offline_option
 from .output import say
 
 DEFAULT_PROMPT = "The capital of France is"
@@ -21,6 +21,7 @@ DEFAULT_PROMPT = "The capital of France is"
     "--model",
     "models",
     multiple=True,
+    type=MODEL,
     metavar="MODEL",
     help=f"A file, an alias, hf:org/repo[:file] or a URL; given twice, both are compared.  [default: {DEFAULT_MODEL}]",
 )

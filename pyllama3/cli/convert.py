@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from ..weights.convert.mixtures import MIXTURES
-from .options import offline_option
+from .options import MODEL, offline_option
 from .output import say
 
 
 @click.command("convert", short_help="Write a model as a GGUF file, smaller if wanted.")
-@click.argument("source", metavar="SRC")
+@click.argument("source", type=MODEL, metavar="SRC")
 @click.argument("target", metavar="DST.gguf", type=click.Path(path_type=Path))
 @click.option(
     "--type",

@@ -48,6 +48,8 @@ def command(
     from .prompt import encode_question
     from .waiting import waiting
 
+    if not prompt:
+        raise click.UsageError("The prompt is empty.")
     with load_model(model, **pop_engine_options(sampling)) as llm:
         ids = encode_question(llm, prompt, system=system, raw=raw)
         options = replace(llm.sampling, **given(sampling))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..foreign import printable
-from .options import offline_option
+from .options import MODEL, offline_option
 from .output import say
 from .sizes import size_text
 
@@ -26,7 +26,7 @@ _HALF = 2
 
 
 @click.command("inspect", short_help="Show what is inside a model.")
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("-c", "--context", type=int, metavar="N", help="Tokens of context to tell the memory for.")
 @click.option("--tensors", "with_tensors", is_flag=True, help="List every tensor.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ..model import Llama
@@ -24,6 +25,9 @@ def load_model(model: str, *, backend: str | None, **options: Any) -> Llama:
             draw(received, total)
 
         llm = Llama.load(model, backend=backend, progress=progress, **options)
+    cores = os.cpu_count() or 1
+    if llm.threads > cores:
+        say(f"pyllama3: {llm.threads} threads take turns on {cores} processors; fewer are faster", err=True)
     if backend is None and llm.backend == "python":
         say("pyllama3: the C engine has not been built, so this runs slowly in Python; see pyllama3 info", err=True)
     return llm

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..foreign import read_whole
 from ..store.network import OFFLINE
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 DEFAULT_MODEL = "smollm2"
 
@@ -40,6 +43,13 @@ def _read_file(_context: click.Context, _parameter: click.Parameter, path: Path 
         raise click.BadParameter(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
+def _read_schema(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Return a schema that is given as it is, or in a file."""
+    if text is None or text.lstrip().startswith("{"):
+        return text
+    return _read_file(context, parameter, Path(text))
+
+
 def _read_biases(
     _context: click.Context, _parameter: click.Parameter, biases: tuple[str, ...]
 ) -> dict[int | str, float]:
@@ -59,6 +69,24 @@ def _read_biases(
 _FILE = click.Path(path_type=Path)
 
 
+class ModelType(click.types.StringParamType):
+    """A reference to a model, for which shells complete names and files."""
+
+    name = "model"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return names that begin so, or else files."""
+        from click.shell_completion import CompletionItem
+
+        from ..store.aliases import names
+
+        known = [CompletionItem(name) for name in names() if name.startswith(incomplete.lower())]
+        return known or [CompletionItem(incomplete, type="file")]
+
+
+MODEL = ModelType()
+
+
 def _forbid_downloads(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         os.environ[OFFLINE] = "1"  # also for the libraries and processes that would download
@@ -71,6 +99,7 @@ model_option = _apply(
     click.option(
         "-m",
         "--model",
+        type=MODEL,
         default=DEFAULT_MODEL,
         show_default=True,
         metavar="MODEL",
@@ -150,12 +179,19 @@ NO_LIMIT = -1
 """For -n: until the model stops or the context is full."""
 
 
+def _check_max_tokens(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
+    if value is not None and value != NO_LIMIT and value < 1:
+        raise click.BadParameter(f"{value}; allowed: 1 or more, or {NO_LIMIT} for no limit")
+    return value
+
+
 def max_tokens_option(default: str) -> Callable[[_Command], _Command]:
     """Return the option -n; `default` says what happens without it."""
     return click.option(
         "-n",
         "--max-tokens",
         type=int,
+        callback=_check_max_tokens,
         metavar="N",
         help=f"Tokens to generate at most, {NO_LIMIT} for no limit; by default {default}.",
     )
@@ -195,11 +231,11 @@ text_options = _apply(
     click.option("--allow-loops", is_flag=True, help="Go on when the answer does nothing but repeat itself."),
     click.option("--json", "as_json", is_flag=True, help="Answer with a JSON object."),
     click.option(
-        "--json-schema", type=_FILE, callback=_read_file, metavar="FILE", help="Answer with JSON that fits this schema."
+        "--json-schema", callback=_read_schema, metavar="FILE|JSON", help="Answer with JSON that fits this schema."
     ),
     click.option("--regex", metavar="PATTERN", help="Answer with a text that matches."),
     click.option("--lookup", type=int, default=0, metavar="N", help="Guess N tokens at a time from what repeats."),
-    click.option("--draft", metavar="MODEL", help="Guess tokens with a smaller model of the same vocabulary."),
+    click.option("--draft", type=MODEL, metavar="MODEL", help="Guess tokens with a smaller model of this vocabulary."),
     click.option("--draft-tokens", type=int, default=4, show_default=True, metavar="N", help="How many at a time."),
 )
 """What a text may be and how it is found, for `generating.generate_options`."""

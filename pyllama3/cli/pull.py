@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from .options import MODEL
 from .output import say
 from .progress import download_progress
 
 
 @click.command("pull", short_help="Download a model.")
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before large downloads.")
 def command(model: str, yes: bool) -> None:
     """Make sure that MODEL (a name of pyllama3 list, hf:org/repo[:file] or a URL) is on this machine, and print where.

@@ -227,7 +227,6 @@ def test_files_that_cannot_be_run(chat_model: Path, tmp_path: Path) -> None:
         (("-c", "30", "-n", "20"), "prompt tokens and 20 more to generate do not fit into the context of 30"),
         (("-c", "30001"), "pyllama3: context is 30001; allowed for this model: 1 to 30000"),
         (("-t", "0"), "pyllama3: threads is 0; allowed: 1 to 1024"),
-        (("-n", "0"), "pyllama3: max_tokens is 0; allowed: 1 or more"),
         (("--temp", "-1"), "pyllama3: temperature is -1.0; allowed: 0 or more"),
         (("--temp", "nan"), "pyllama3: temperature is nan; allowed: 0 or more"),
         (("--seed", "-1"), "pyllama3: seed is -1; allowed: 0 to 9223372036854775807"),
@@ -248,6 +247,9 @@ def test_values_that_are_not_allowed(chat_model: Path, arguments: tuple[str, ...
         (("run",), "No prompt: give it as an argument, with -p or on standard input."),
         (("run", ""), "No prompt"),
         (("tokenize",), "No prompt"),
+        (("run", "-n", "0", "hello"), "Invalid value for '-n' / '--max-tokens': 0; allowed: 1 or more, or -1"),
+        (("run", "--json-schema", "no.json", "hello"), "no.json: No such file or directory"),
+        (("explain", ""), "The prompt is empty."),
         (("walk",), "No such command 'walk'"),
         (("pull",), "Missing argument 'MODEL'"),
     ],
@@ -271,6 +273,20 @@ def test_run_imports_nothing_that_only_others_need(chat_model: Path) -> None:
     others |= {f"pyllama3.{name}" for name in ("download", "package_index", "backends.python", "backends.wasm")}
     others |= {f"pyllama3.{kind}.{name}" for kind in ("weights", "vocabulary") for name in ("huggingface", "llama2c")}
     assert not imported & others
+
+
+def test_a_schema_comes_from_a_file_or_as_it_is(chat_model: Path, tmp_path: Path) -> None:
+    schema = '{"enum": [17]}'
+    (tmp_path / "s.json").write_text(schema)
+    options = ("run", "-m", chat_model, "--temp", "0", "-q", "hello", "--json-schema")
+    assert call(*options, schema) == call(*options, tmp_path / "s.json") == Result(0, "17\n", "")
+
+
+def test_more_threads_than_processors_are_told(chat_model: Path) -> None:
+    cores = os.cpu_count() or 1
+    told = f"pyllama3: {cores + 1} threads take turns on {cores} processors; fewer are faster\n"
+    assert call("run", "-m", chat_model, "-q", "-t", str(cores + 1), "hello") == Result(0, f"{ANSWER}\n", told)
+    assert call("run", "-m", chat_model, "-q", "-t", str(cores), "hello").stderr == ""
 
 
 def test_system_messages_need_a_template(chat_model: Path) -> None:
