@@ -99,9 +99,11 @@ def build(
             shutil.rmtree(leftover, ignore_errors=True)
         staging = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=STAGING, dir=out))).resolve()
         for name, symbols in defines.items():
+            say(f"{shown(out)}: {name} from {len(paths)} Fusion files, by {transpiler.name}")
             transpiler.translate(paths, symbols, staging / name)
         for name in variants:
             assert c_compiler
+            say(f"{shown(out)}: {c_compiler.target.file(name)} from {name}.c, by {c_compiler.command[0]}")
             c_compiler.compile(name, staging, out)
         manifest["built"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -289,6 +289,17 @@ def test_more_threads_than_processors_are_told(chat_model: Path) -> None:
     assert call("run", "-m", chat_model, "-q", "-t", str(cores), "hello").stderr == ""
 
 
+def test_a_batch_with_refused_requests_fails(chat_model: Path, tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "hello"}]
+    good = {"custom_id": "a", "url": "/v1/chat/completions", "body": {"messages": messages}}
+    bad = {**good, "custom_id": "b", "body": {}}
+    for requests, code in (([good], 0), ([good, bad], 1)):
+        (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(request)}\n" for request in requests))
+        result = call("batch", "-m", chat_model, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+        assert result.code == code
+    assert result.stderr.endswith("2 requests: 0 answered, 1 refused, 1 were done before\n")
+
+
 def test_system_messages_need_a_template(chat_model: Path) -> None:
     message = call("run", "-m", chat_model, "--raw", "--system", "Be brief.", "hello").error(2)
     assert "--system needs a model with a chat template, and no --raw." in message

@@ -227,7 +227,10 @@ def test_without_c_compiler_the_python_backend_is_built(
     assert not (out / LIBRARY).exists()
     manifest = read_manifest(out)
     assert (manifest["cc"], manifest["cflags"]) == (None, {})
-    notice, summary = lines
+    notice, *steps, summary = lines
+    assert [step.partition(": ")[2] for step in steps] == [
+        f"{name} from 1 Fusion files, by pyfut" for name in ("llama3.py", "llama3.c")
+    ]
     assert "C compiler" in notice
     assert "only the python backend is built" in notice
     assert "to get one: pip install ziglang, or " in notice
