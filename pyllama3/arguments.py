@@ -123,6 +123,19 @@ def file_path(name: str, value: Any) -> Path:
     raise OptionError(f"{name} is {shown(value)}; a path is expected")
 
 
+def model_reference(value: Any) -> str:
+    """Return how a model is called, which may be given as a path."""
+    return value if isinstance(value, str) else str(file_path("the model", value))
+
+
+def adapter(value: Any) -> tuple[Path, float]:
+    """Return the path of a LoRA adapter and its scale."""
+    pair = items("lora", value, "pairs of a path and a scale")
+    if len(pair) != 2:
+        raise OptionError(f"lora has {shown(value)}; pairs of a path and a scale are expected")
+    return file_path("the path of a LoRA adapter", pair[0]), real("the scale of a LoRA adapter", pair[1])
+
+
 def function(name: str, value: Any) -> Any:
     """Return what can be called.
 

@@ -9,16 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .arguments import file_path, function, instance, integer, items, real, shown, text
+from .arguments import adapter, function, instance, integer, items, model_reference, shown, text
 from .backends import Engine, load_engine
 from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
-from .errors import OptionError, TemplateError, WeightsError
+from .errors import OptionError, TemplateError
 from .generation.asynchronous import stream
 from .generation.constraint import Constraint, Grammar, GrammarCompiler
 from .generation.generation import Generation, Piece
 from .generation.loop import generate
-from .generation.options import SamplingOptions, TextOptions, sampler_options
+from .generation.options import SamplingOptions, TextOptions, recommended, sampler_options
+from .generation.sampling import SamplerOptions
 from .generation.scheduler import Scheduler
 from .generation.speculation import Speaker, find_drafter
 from .runtime.embedding import Pooling, embed
@@ -106,12 +107,12 @@ class Llama:
             function("progress", progress)
         if chat_template is not None:
             text("chat_template", chat_template)
-        adapters = [_adapter(given) for given in items("lora", lora, "pairs of a path and a scale")]
+        adapters = [adapter(given) for given in items("lora", lora, "pairs of a path and a scale")]
         engine = load_engine(backend)
-        found = pull(_reference(model), progress=progress)
+        found = pull(model_reference(model), progress=progress)
         weights = load_weights(found.path)
-        for adapter, scale in adapters:
-            weights = with_lora(weights, adapter, scale)
+        for folder, scale in adapters:
+            weights = with_lora(weights, folder, scale)
         most = weights.config.context
         if context is not None and not 1 <= (context := integer("context", context)) <= most:
             raise OptionError(f"context is {shown(context)}; allowed for this model: 1 to {most}")
@@ -145,15 +146,8 @@ class Llama:
 
     @functools.cached_property
     def sampling(self) -> SamplerOptions:
-        """How tokens are chosen by default: as the model's makers recommend, if they do.
-
-        Raises:
-            WeightsError: they recommend what is not possible.
-        """
-        try:
-            return SamplerOptions(**self._weights.load_sampling())
-        except OptionError as error:
-            raise WeightsError(f"{self._weights.path}: the recommended {error}") from error
+        """How tokens are chosen by default: as the model's makers recommend, if they do."""
+        return recommended(self._weights.load_sampling(), self._weights.path)
 
     @property
     def engine(self) -> Engine:
@@ -404,16 +398,3 @@ class Llama:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _reference(model: Any) -> str:
-    """Return how `find_model` is told of a model."""
-    return model if isinstance(model, str) else str(file_path("the model", model))
-
-
-def _adapter(given: Any) -> tuple[Path, float]:
-    """Return the path of a LoRA adapter and its scale."""
-    pair = items("lora", given, "pairs of a path and a scale")
-    if len(pair) != 2:
-        raise OptionError(f"lora has {shown(given)}; pairs of a path and a scale are expected")
-    return file_path("the path of a LoRA adapter", pair[0]), real("the scale of a LoRA adapter", pair[1])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +22,9 @@ from .options import (
 )
 from .output import say
 from .prompt import encode_question, read_prompt
+
+if TYPE_CHECKING:
+    from ..generation.generation import Piece
 
 _MAX_TOKENS = 1024
 """By default; what a small model says beyond is seldom worth waiting for."""
@@ -87,7 +91,7 @@ def command(
             load_prompt(prompt_cache, session)
         limit = _limit(max_tokens, llm.context - len(ids))
         settings = generate_options(stack, llm, options)
-        pieces = llm.generate(ids, max_tokens=limit, session=session, **settings)
+        pieces: Iterator[Piece] = llm.generate(ids, max_tokens=limit, session=session, **settings)
         if prompt_cache is not None:
             pieces = saving(prompt_cache, session, ids, pieces)
         stats = print_pieces(after_prompt(pieces, len(ids)))

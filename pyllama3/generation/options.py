@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypedDict
 
-from ..errors import OptionError
+from ..errors import OptionError, WeightsError
 from ..runtime.session import Session
 from .constraint import Grammar
 from .sampling import SamplerOptions
@@ -41,6 +42,18 @@ class TextOptions(SamplingOptions, total=False):
     draft: Speaker | None
     draft_tokens: int
     session: Session | None
+
+
+def recommended(sampling: Mapping[str, Any], path: Path) -> SamplerOptions:
+    """Return the options that the makers of a model recommend in its files.
+
+    Raises:
+        WeightsError: they recommend what is not possible.
+    """
+    try:
+        return SamplerOptions(**sampling)
+    except OptionError as error:
+        raise WeightsError(f"{path}: the recommended {error}") from error
 
 
 def sampler_options(options: Mapping[str, Any], defaults: SamplerOptions) -> SamplerOptions:
