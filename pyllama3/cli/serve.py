@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..errors import OptionError
-from .options import chat_template_option, engine_options, model_option, pop_engine_options, sampler_options
+from .options import chat_template_option, engine_options, given, model_option, pop_engine_options, sampler_options
 from .output import say
 
 
@@ -76,7 +76,7 @@ def command(
 
     def load() -> Service:
         llm = load_model(model, chat_template=chat_template, **options)
-        service = Service(llm, name=alias or Path(model).name, parallel=parallel, defaults=sampling)
+        service = Service(llm, name=alias or Path(model).name, parallel=parallel, defaults=given(sampling))
         say(
             f"{url} is ready: {parallel} texts at a time of up to {llm.context} tokens; "
             f"their cache takes at most {service.cache_bytes / 1e6:.0f} MB "

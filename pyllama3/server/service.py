@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..generation.options import sampler_options
 from ..model import Llama
 from .metrics import Metrics
 from .worker import Worker
@@ -22,15 +23,18 @@ class Service:
             llm: answers.
             name: what the model is called.
             parallel: how many texts are generated at a time.
-            defaults: options of the sampler for what a request does not say.
+            defaults: options of the sampler for what a request does not say, before those that the model's makers
+                recommend.
 
         Raises:
             BackendError: there is not enough memory.
+            OptionError: one of the defaults is unknown, of a wrong type or out of range.
         """
         self.llm = llm
         self.name = name
         self.parallel = parallel
-        self.defaults = defaults
+        self.defaults: Mapping[str, Any] = vars(sampler_options(defaults, llm.sampling))
+        """All options of the sampler."""
         self.created = int(time.time())
         scheduler = llm.scheduler(parallel)
         self.cache_bytes = scheduler.cache_bytes

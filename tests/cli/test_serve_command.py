@@ -130,6 +130,7 @@ def test_without_the_extra(path: Path) -> None:
 
 
 def test_wrong_usage(path: Path) -> None:
+    assert refusal("-m", str(path), "--temperature", "-1").endswith("temperature is -1.0; allowed: 0 or more\n")
     assert "Invalid value for '--parallel'" in refusal("-m", str(path), "--parallel", "0", code=2)
     assert refusal("-m", str(path), "--host", "no.such.host.invalid").startswith(
         "pyllama3: cannot listen on no.such.host.invalid:0: "

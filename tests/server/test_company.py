@@ -125,7 +125,8 @@ def test_too_many_clients_are_told_to_come_again(llm: Llama, monkeypatch: pytest
 def test_a_stream_that_is_ended_by_the_server_says_so(llm: Llama) -> None:
     with httpx.Client(timeout=60) as client:
         with serving(llm, parallel=1) as url:
-            stream = client.stream("POST", url + COMPLETIONS, json={"prompt": "a", "stream": True})
+            body = {"prompt": "a", "stream": True, "logit_bias": WITHOUT_END}
+            stream = client.stream("POST", url + COMPLETIONS, json=body)
             response = stream.__enter__()
             lines = response.iter_lines()
             next(lines)
