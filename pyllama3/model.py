@@ -14,7 +14,6 @@ from .backends import Engine, load_engine
 from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
 from .errors import OptionError, TemplateError
-from .generation.asynchronous import stream
 from .generation.constraint import Constraint, Grammar, GrammarCompiler
 from .generation.generation import Generation, Piece
 from .generation.loop import generate
@@ -287,10 +286,9 @@ class Llama:
         return self.generate(self.encode_chat(messages, tools=tools, date=date), **options)
 
     def agenerate(self, prompt: str | Sequence[int], **options: Unpack[TextOptions]) -> AsyncGenerator[Piece, None]:
-        """Continue a text as `generate` does, for `async for`: the loop is not blocked.
+        """Continue a text as `generate` does, for `async for`; cancelling the task ends it after what is being read."""
+        from .generation.asynchronous import stream  # nobody else waits for asyncio
 
-        Where the task is cancelled, so is the computation, after the tokens that are being read.
-        """
         session = options["session"] = options.get("session") or self.session()
         return stream(self.generate(prompt, **options), session)
 
