@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from pyllama3.errors import StoreError
 from pyllama3.store.aliases import PackagedFile
 from pyllama3.store.find import find_model, pull_packaged
 from tools.build_engine import build
+
+# A shell that runs the tests in the background has told them to ignore Ctrl-C, and so the commands that they run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The defaults of whoever runs the tests are not those of the tests.
 os.environ["PYLLAMA3_CONFIG"] = os.devnull

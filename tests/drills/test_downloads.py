@@ -121,7 +121,7 @@ def test_odd_answers(server: OddServer, tmp_path: Path, content: bytes, message:
     path = find_model(server.url())
     assert path.read_bytes() == MODEL
     assert published(tmp_path / "cache") == [path]
-    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".gguf", ".lock"}
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".gguf"}
 
 
 @pytest.mark.parametrize("version", [b"\xff\xfe", b"", b'"v1"\r\nEvil: 1', b"x" * 99999, b"\x1b[2J", "é".encode()])

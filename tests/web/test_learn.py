@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +57,10 @@ def check_look(page: Any, insight: Insight, row: int) -> None:
         assert [best["probability"] for best in found] == pytest.approx([p for _, p in layer[row]], rel=1e-4)
 
 
-def inside(llm: Llama, ids: Sequence[int]) -> Insight:
-    with llm.session() as session:
-        return look_inside(session.model, ids)
-
-
 def test_a_walk_shows_what_the_host_finds(site: Path, tiny: Path, open_page: OpenPage, load_host: LoadHost) -> None:
     llm = load_host(tiny)
     ids = llm.encode_prompt(TEXT)
-    insight = inside(llm, ids)
+    insight = look_inside(llm.trace(ids))
     page = open_learn(site, tiny, open_page)
     page.evaluate("document.getElementById('option-temperature').value = 0")
     walk(page, TEXT)
@@ -87,7 +82,7 @@ def test_a_walk_shows_what_the_host_finds(site: Path, tiny: Path, open_page: Ope
     page.click("#append")
     page.wait_for_selector("#walk-start:enabled")
     assert [token["id"] for token in last_result(page, "attention")["tokens"]] == [*ids, piece.id]
-    check_look(page, inside(llm, [*ids, piece.id]), len(ids))
+    check_look(page, look_inside(llm.trace([*ids, piece.id])), len(ids))
 
 
 def test_a_draw_is_that_of_the_sampler(site: Path, tiny: Path, open_page: OpenPage, load_host: LoadHost) -> None:
