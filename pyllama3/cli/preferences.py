@@ -15,9 +15,9 @@ from ..errors import OptionError
 from ..files import config_path
 from ..foreign import read_whole
 
-COMMANDS = ("run", "chat", "batch")
+COMMANDS = ("run", "chat", "batch", "serve")
 """Commands that take all preferences; they are tables of the file, too."""
-_ONLY_MODEL = ("explain", "tokenize", "perplexity")
+_ONLY_MODEL = ("explain", "tokenize", "perplexity", "embed")
 _NAMES = (
     *("model", "system", "max_tokens", "backend", "threads", "context", "cache_type"),
     *("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "repeat_last_n", "repeat_prompt"),
