@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,9 +30,18 @@ def make_server(folder: Path, model: Path, host: str, port: int) -> ThreadingHTT
         OptionError: the port cannot be had.
     """
     try:
-        return ThreadingHTTPServer((host, port), partial(_Handler, folder, model))
+        return _Server((host, port), partial(_Handler, folder, model))
     except (OSError, OverflowError) as error:
         raise OptionError(f"port {port} of {host}: {getattr(error, 'strerror', None) or error}") from error
+
+
+class _Server(ThreadingHTTPServer):
+    """Does not mind browsers that leave while they are answered."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell what went wrong, unless it is the connection, or its end at that of the process."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(SimpleHTTPRequestHandler):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -33,6 +35,13 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def leave_early(port: int) -> None:
+    """Ask for the page so often that the answers cannot all be on the way, and reset the connection."""
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 5000)
+
+
 def test_the_command_serves_the_page_and_the_model_until_it_is_interrupted(folder: Path) -> None:
     model = write_tiny(folder / "m.gguf")
     process = start(folder, "-m", str(model))
@@ -46,6 +55,7 @@ def test_the_command_serves_the_page_and_the_model_until_it_is_interrupted(folde
         assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     with urllib.request.urlopen(f"{address}model.gguf?x") as answer:
         assert answer.read() == model.read_bytes()
+    leave_early(int(address.rstrip("/").rpartition(":")[2]))
     process.send_signal(signal.SIGINT)
     assert process.communicate()[1] == "\n"
     assert process.returncode == 0
