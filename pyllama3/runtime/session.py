@@ -23,7 +23,7 @@ class Session:
     """One sequence: tokens are fed, logits come back. A session is used by one thread at a time."""
 
     def __init__(self, model: EngineModel, *, context: int, threads: int | None = None) -> None:
-        self._open_state: State | None = State(model, context=context, threads=threads)
+        self._open_state: State | None = State(model, context=context, threads=threads, grows=True)
         self._ids: list[int] = []
         self._used = threading.Lock()
         self._interrupted = False

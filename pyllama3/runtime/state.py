@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ _LONG = 8
 BATCH = 128
 """Most rows in a forward pass: weights are read once for all of them, and their activations stay in cache."""
 
+_FIRST = 16
+"""Positions that a cache which grows has memory for at first; whole tiles of the engine."""
+_LARGEST = 64 << 20
+"""Bytes up to which a cache grows by doubling, which moves it; then it gets all that its context needs."""
+
 
 class State:
     """The caches of some sequences, and the forward pass over rows of them.
@@ -29,9 +35,18 @@ class State:
     """
 
     def __init__(
-        self, model: EngineModel, *, context: int, sequences: int = 1, batch: int = BATCH, threads: int | None = None
+        self,
+        model: EngineModel,
+        *,
+        context: int,
+        sequences: int = 1,
+        batch: int = BATCH,
+        threads: int | None = None,
+        grows: bool = False,
     ) -> None:
         """Allocate caches and buffers; by default, as many threads compute as packed the model.
+
+        With `grows`, there is memory for a few positions and rows at first, and `forward` adds what it needs.
 
         Raises:
             BackendError: there is not enough memory.
@@ -43,55 +58,117 @@ class State:
         self._sequences = sequences
         self.core = engine.Llama3State()
         self.threads = threads or model.threads
-        self.core.init(model.core, context, sequences, batch, self.threads)
         self._workers = Workers(engine, self.core)
         self._paces = {is_long: Pace(self.threads if engine.has_threads else 1) for is_long in (False, True)}
-        self.cache = self._allocate_cache()
+        self.cache: list[Any] = []
         """Memory of the cache, in arrays of the engine: keys and values, and for "int8" what their bytes mean."""
-        self._has_large_pages = False
-        allow_quantizing(model, self.core.get_input(), self.core.get_input_length())
         self._buffers: dict[str, Any] = {}
-        for buffer in engine.Buffer:
-            data = engine.empty("float32", self.core.get_buffer_length(buffer))
-            self.core.set_buffer(buffer, data)
-            self._buffers[buffer.name] = data
+        self._has_large_pages = False
+        self._positions = self._rows = 0
+        self._allocate(min(_FIRST, context) if grows else context, min(_LONG, batch) if grows else batch)
         arrays = [engine.empty("int32", batch) for _ in range(4)]
         self.core.set_batch(*arrays)
         self.tokens, self.positions, self.sequence_ids, self.logit_rows = (
             engine.numpy(array, "int32") for array in arrays
         )
 
-    def _allocate_cache(self) -> list[Any]:
-        engine, cache, kind = self.model.engine, self.core.get_cache(), self.model.cache_type
-        dtype = _CACHE_DTYPES[kind]
+    def _reserve(self, positions: int, rows: int = 0) -> None:
+        """Have memory for so many positions and rows.
+
+        Raises:
+            BackendError: there is not enough memory; the state is as before.
+        """
+        if positions <= self._positions and rows <= self._rows:
+            return
+        most = self._positions
+        if positions > most:
+            most = max(positions, 2 * most)
+            if sum(array.nbytes for array in self._as_numpy(self.cache)) // self._positions * most > _LARGEST:
+                most = self.context
+        self._allocate(min(most, self.context), self._rows if rows <= self._rows else self.batch)
+
+    def _allocate(self, positions: int, rows: int) -> None:
+        """Take memory for so many positions and rows, and move there what the cache holds."""
+        engine, sizes = self.model.engine, (self.model.core, positions, self._sequences, rows, self.threads)
+        measured = engine.Llama3State()
+        measured.init(*sizes)
+        cache = self.cache
+        if positions != self._positions:
+            cache = self._empty_cache(measured.get_cache())
+            if self.cache:
+                held = self._positions
+                views = self._views(cache, positions, held), self._views(self.cache, held, held)
+                for new, old in zip(*views, strict=True):
+                    new[:] = old
+        # of the rows of logits few are used, and many in few sessions only
+        buffers = {
+            buffer: engine.empty("float32", measured.get_buffer_length(buffer), sparse=buffer.name == "LOGITS")
+            for buffer in engine.Buffer
+        }
+        quantized = quantized_memory(self.model, measured.get_input_length())
+
+        def take() -> None:
+            self.core.init(*sizes)
+            self._set_cache(cache)
+            if quantized:
+                self.core.get_input().set_quantized(*quantized)
+            for buffer, data in buffers.items():
+                self.core.set_buffer(buffer, data)
+            self._has_large_pages &= positions == self._positions
+            self.cache, self._positions, self._rows = cache, positions, rows
+            self._buffers = {buffer.name: data for buffer, data in buffers.items()}
+
+        try:
+            take()
+        except BaseException:  # Ctrl-C: not half of it
+            take()
+            raise
+
+    def _empty_cache(self, cache: Any) -> list[Any]:
+        engine, kind = self.model.engine, self.model.cache_type
         lengths = cache.get_keys_length(), cache.get_values_length()
-        arrays = [engine.empty(dtype, length, sparse=True) for length in lengths]
+        arrays = [engine.empty(_CACHE_DTYPES[kind], length, sparse=True) for length in lengths]
         if kind == "int8":
             arrays += [engine.empty("float32", cache.get_scales_length(), sparse=True) for _ in range(2)]
             arrays.append(engine.empty("int16", cache.get_first_keys_length(), sparse=True))
-        {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}[kind](*arrays)
         return arrays
+
+    def _set_cache(self, arrays: Sequence[Any]) -> None:
+        cache = self.core.get_cache()
+        setters = {"f32": cache.set_memory, "f16": cache.set_half_memory, "int8": cache.set_byte_memory}
+        setters[self.model.cache_type](*arrays)
+
+    def _as_numpy(self, arrays: Sequence[Any]) -> list[NDArray[Any]]:
+        dtype = _CACHE_DTYPES[self.model.cache_type]
+        dtypes = [dtype, dtype, "float32", "float32", "int16"][: len(arrays)]
+        return [self.model.engine.numpy(*array) for array in zip(arrays, dtypes, strict=True)]
 
     def _enlarge_pages(self) -> None:
         """Speed up a cache that is half full, and will take all of its memory for that."""
-        dtype = _CACHE_DTYPES[self.model.cache_type]
-        for array in self.cache[:2]:
-            enlarge_pages(self.model.engine.numpy(array, dtype))
+        for array in self._as_numpy(self.cache)[:2]:
+            enlarge_pages(array)
         self._has_large_pages = True
 
     def cache_views(self, positions: int) -> list[NDArray[Any]]:
-        """Return views of the first positions of all sequences in the cache, and some of the keys behind them."""
-        config, engine = self.model.config, self.model.engine
-        dtype = _CACHE_DTYPES[self.model.cache_type]
+        """Return views of the first positions of all sequences in the cache, and some of the keys behind them.
+
+        They are valid until the cache grows.
+        """
+        self._reserve(positions)
+        return self._views(self.cache, self._positions, positions)
+
+    def _views(self, arrays: Sequence[Any], most: int, positions: int) -> list[NDArray[Any]]:
+        """Return views of the first positions in arrays with memory for more of them."""
+        config = self.model.config
         heads = (config.layers, self._sequences, config.kv_heads)
-        keys, values, *others = self.cache
-        most, tiles = (self.context + 15) // 16 * 16, (positions + 15) // 16
+        keys, values, *others = self._as_numpy(arrays)
+        most, tiles = (most + 15) // 16 * 16, (positions + 15) // 16
         # the layout is described in src/cache.fu
         return [
-            engine.numpy(keys, dtype).reshape(*heads, most // 16, -1)[:, :, :, :tiles],
-            engine.numpy(values, dtype).reshape(*heads, -1, most, 16)[:, :, :, :, :positions],
-            *(engine.numpy(array, "float32").reshape(*heads, -1, most)[:, :, :, :, :positions] for array in others[:2]),
-            *(engine.numpy(array, "int16").reshape(*heads, most // 16, -1)[:, :, :, :tiles] for array in others[2:]),
+            keys.reshape(*heads, most // 16, -1)[:, :, :, :tiles],
+            values.reshape(*heads, -1, most, 16)[:, :, :, :, :positions],
+            *(array.reshape(*heads, -1, most)[:, :, :, :, :positions] for array in others[:2]),
+            *(array.reshape(*heads, most // 16, -1)[:, :, :, :tiles] for array in others[2:]),
         ]
 
     @property
@@ -124,8 +201,10 @@ class State:
         compute.
 
         Raises:
+            BackendError: there is not enough memory for so many positions or rows; nothing was computed.
             WeightsError: the engine has met a number that its language cannot convert.
         """
+        self._reserve(int(self.positions[:rows].max()) + 1, rows)
         pace = self._paces[rows >= _LONG]
         threads = pace.choose()
         self._workers.start(threads - 1)
@@ -135,7 +214,7 @@ class State:
         except (ArithmeticError, struct.error) as error:  # generated Python only
             raise self.model.damage(f"a number in the forward pass is not finite ({error})") from error
         pace.learn(threads, (time.monotonic() - started) / rows)
-        if not self._has_large_pages and self._sequences == 1 and 2 * self.positions[rows - 1] >= self.context:
+        if not self._has_large_pages and self._sequences == 1 and 2 * self.positions[rows - 1] >= self._positions:
             self._enlarge_pages()
         vocab_size = self.model.config.vocab_size
         return self.buffer("LOGITS")[: logit_rows * vocab_size].reshape(logit_rows, vocab_size)
@@ -151,9 +230,15 @@ def allow_quantizing(model: EngineModel, activations: Any, length: int) -> None:
     Raises:
         BackendError: there is not enough memory.
     """
+    if memory := quantized_memory(model, length):
+        activations.set_quantized(*memory)
+
+
+def quantized_memory(model: EngineModel, length: int) -> list[Any]:
+    """Return what `Activations.SetQuantized` wants for a model, nothing if it multiplies floats."""
     engine, bits = model.engine, model.activation_bits
     if bits == 32:
-        return
+        return []
     arrays = [engine.empty("float32", max(1, length // run)) for run in (32, 16)]
     small = engine.empty("int8", max(1, length)) if bits == 8 else None
-    activations.set_quantized(engine.empty("int16", max(1, length)), small, *arrays)
+    return [engine.empty("int16", max(1, length)), small, *arrays]

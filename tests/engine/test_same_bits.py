@@ -117,7 +117,7 @@ def test_batches_of_several_sequences(
 
 def check_batches(case: Case, batches: list[tuple[list[int], int]]) -> None:
     """Compare batches of rows that are the next ones of some sequences, computed by some threads."""
-    state = State(case.model, context=LENGTH, sequences=SEQUENCES, batch=16)
+    state = State(case.model, context=LENGTH, sequences=SEQUENCES, batch=16, grows=True)
     held = [0] * SEQUENCES
     for wanted, threads in batches:
         rows: list[tuple[int, int]] = []

@@ -19,6 +19,7 @@ from pyllama3.backends import Engine
 from pyllama3.errors import BackendError, ContextError, OptionError, WeightsError
 from pyllama3.runtime.model import EngineModel
 from pyllama3.runtime.session import Session
+from pyllama3.runtime.state import State
 from pyllama3.weights import load_weights
 
 
@@ -90,6 +91,23 @@ def test_feed_refuses_as_a_whole(session: Session, ids: list[int], error: type[E
     session.feed(range(7))
     with pytest.raises(ContextError, match=r"^10 \+ 1 tokens"):
         session.feed([0])
+
+
+def test_a_session_takes_memory_for_what_it_holds(engine: Engine, tmp_path: Path) -> None:
+    config = tiny_config(layers=1, context=4096)
+    model, _ = load_tiny(engine, tmp_path / "tiny.gguf", config, random_tensors(config, 1))
+    session, whole = Session(model, context=4096), State(model, context=4096)
+    sizes = []
+    for position in range(40):
+        for array, value in ((whole.tokens, position), (whole.positions, position), (whole.sequence_ids, 0)):
+            array[0] = value
+        np.testing.assert_array_equal(session.feed([position]), whole.forward(1, 1)[0])
+        sizes.append(sum(map(len, session._state.cache)))
+    assert sizes == sorted(sizes)
+    assert sizes[0] * 256 == sizes[-1] * 64 == sum(map(len, whole.cache))
+    session.feed(range(40, 140))
+    for view, expected in zip(session.cache_views(32), whole.cache_views(32), strict=True):
+        np.testing.assert_array_equal(view, expected)
 
 
 @pytest.mark.parametrize("position", [-1, 4])
