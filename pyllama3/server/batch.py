@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ..arguments import file_path, function, mapping
-from ..errors import BatchError, PyLlama3Error
+from ..arguments import file_path, function, mapping, shown
+from ..errors import BatchError, OptionError, PyLlama3Error
 from ..files import json_bytes, lock
 from ..foreign import parse_json, read_lines
 from ..generation.generation import Generation, Piece
+from ..generation.sampling import SamplerOptions
 from ..model import Llama
 from .answers import error_body, error_status, response_body
 from .fields import FieldError
@@ -67,10 +68,15 @@ def run_batch(
     Raises:
         BackendError: there is not enough memory for so many.
         BatchError: a file cannot be read or written, or `target` holds anything but answers; it is as before.
+        OptionError: an argument has another type, or is out of range.
     """
     source, target = file_path("the source", source), file_path("the target", target)
     function("progress", progress)
     given = {} if defaults is None else mapping("defaults", defaults, "a mapping of options")
+    try:
+        SamplerOptions(**given)  # else it would be the fault of each line
+    except TypeError:
+        raise OptionError(f"defaults are {shown(given)}; options of the sampler are expected") from None
     try:
         with source.open("rb") as lines, target.open("a+b") as output:
             if os.path.sameopenfile(lines.fileno(), output.fileno()):
