@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command_lines import odd_case, run_case, write_places
 from gguf_files import write_llama
 from llama2c_files import write as write_llama2c
 from mutations import mutated_bytes, mutated_json, mutated_lines, mutated_safetensors
@@ -237,6 +238,7 @@ READERS = {
     ),
     "answers": Reader(write=_write_answers, files={"out.jsonl": mutated_lines}, read=_go_on),
     "template": Reader(write=_write_with_model("t.jinja", TEMPLATE), files={"t.jinja": mutated_bytes}, read=_render),
+    "command-lines": Reader(write=write_places, files={"case.json": odd_case}, read=run_case),
     "grammar": Reader(
         write=_write_with_model("schema", json.dumps(SCHEMA).encode()), files={"schema": mutated_json}, read=_constrain
     ),

@@ -6,11 +6,19 @@ add a reader: a row in `readers.READERS`.
 
 from __future__ import annotations
 
+import click
+import command_lines
 import pytest
 from fuzz import drill
 from readers import READERS
 
+from pyllama3.cli import cli
+
 COUNT = 40
+
+
+def test_each_command_is_drilled() -> None:
+    assert set(cli.list_commands(click.Context(cli))) - {"help"} == command_lines.GOOD.keys() | command_lines.OTHERS
 
 
 @pytest.mark.parametrize("reader", READERS)
