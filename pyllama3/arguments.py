@@ -10,7 +10,7 @@ import numbers
 import operator
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from .errors import OptionError
@@ -111,12 +111,23 @@ def file_path(name: str, value: Any) -> Path:
     """Return the path of a file.
 
     Raises:
+        OptionError: it is none, or can only be that of a directory.
+    """
+    if (path := any_path(name, value)).name:
+        return path
+    raise OptionError(f"{name} is {shown(value)}; the path of a file is expected")
+
+
+def any_path(name: str, value: Any) -> Path:
+    """Return the path of a file or directory.
+
+    Raises:
         OptionError: it is none.
     """
     try:
         path = Path(value)
         os.fsencode(path)  # half a surrogate pair is in no name
-        if path.name and "\0" not in str(path):
+        if value and "\0" not in str(path):
             return path
     except (TypeError, UnicodeEncodeError):
         pass
@@ -125,7 +136,7 @@ def file_path(name: str, value: Any) -> Path:
 
 def model_reference(value: Any) -> str:
     """Return how a model is called, which may be given as a path."""
-    return value if isinstance(value, str) else str(file_path("the model", value))
+    return value if isinstance(value, str) else str(any_path("the model", value))
 
 
 def adapter(value: Any) -> tuple[Path, float]:
@@ -133,7 +144,7 @@ def adapter(value: Any) -> tuple[Path, float]:
     pair = items("lora", value, "pairs of a path and a scale")
     if len(pair) != 2:
         raise OptionError(f"lora has {shown(value)}; pairs of a path and a scale are expected")
-    return file_path("the path of a LoRA adapter", pair[0]), real("the scale of a LoRA adapter", pair[1])
+    return any_path("the path of a LoRA adapter", pair[0]), real("the scale of a LoRA adapter", pair[1])
 
 
 def function(name: str, value: Any) -> Any:
@@ -150,7 +161,7 @@ def function(name: str, value: Any) -> Any:
 def shown(value: Any) -> str:
     """Return what a message says that a value is: the beginning of its `repr`."""
     try:
-        found = repr(value)
+        found = repr(str(value) if isinstance(value, PurePath) else value)
     except (ValueError, RecursionError):  # thousands of digits, or nested as deeply
         found = f"of type {type(value).__name__}"
     found = " ".join(found.split())

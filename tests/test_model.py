@@ -177,3 +177,9 @@ def test_a_closed_model_says_so(path: Path) -> None:
     for use in (llm.session, lambda: llm.config, lambda: llm.generate("x"), lambda: llm.scheduler(1)):
         with pytest.raises(OptionError, match=r"^the model is closed$"):
             use()
+
+
+def test_the_current_directory_is_a_model_that_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match="config.json"):
+        Llama.load(Path("."))

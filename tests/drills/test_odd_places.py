@@ -20,6 +20,7 @@ from tiny_models import write_tiny
 def folder(tmp_path: Path) -> Path:
     write_tiny(tmp_path / "m.gguf", context=128)
     os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
     (tmp_path / "empty-00001-of-00002.gguf").touch()
     write_tiny(tmp_path / "empty-00002-of-00002.gguf")
     (tmp_path / "in.jsonl").write_text("{}\n")
@@ -38,7 +39,8 @@ def folder(tmp_path: Path) -> Path:
         (["run", "-m", "fifo", "Hi"], "fifo: not a regular file"),
         (["run", "-m", "/dev/zero", "Hi"], "/dev/zero: not a regular file"),
         (["inspect", "empty-00001-of-00002.gguf"], "empty-00001-of-00002.gguf: the file is empty"),
-        (["batch", "-m", "m.gguf", "in.jsonl", "/"], "Is a directory"),
+        (["batch", "-m", "m.gguf", "in.jsonl", "/"], "the target is '/'; the path of a file is expected"),
+        (["batch", "-m", "m.gguf", "in.jsonl", "folder"], "Is a directory"),
         (["convert", "m.gguf", "no/folder.gguf"], "no/folder.gguf: there is no directory"),
     ],
 )
