@@ -146,10 +146,15 @@ def generate(options: Options, program: Program, diagnostics: Diagnostics) -> di
 
 
 def write_files(files: dict[str, str]) -> None:
-    """Write all files or none: each goes to a temporary file first."""
+    """Write all files or none: each goes to a temporary file first, but what is no file, such as /dev/null."""
     written: list[tuple[str, str]] = []
     try:
-        for name, text in files.items():
+        for output, text in files.items():
+            name = os.path.realpath(output)
+            if os.path.exists(name) and not os.path.isfile(name):
+                with open(name, "w", encoding="utf-8", newline="\n") as stream:
+                    stream.write(text)
+                continue
             handle, temporary = tempfile.mkstemp(dir=os.path.dirname(name) or ".", prefix=".pyfut-")
             written.append((temporary, name))
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:

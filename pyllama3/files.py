@@ -25,7 +25,8 @@ PACKAGE = Path(__file__).resolve().parent
 def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Yield a file to write, which takes the place of `path` when all went well, and is removed otherwise.
 
-    It has the permissions of other new files or, if `private`, of one that is for the user only.
+    It has the permissions of other new files or, if `private`, of one that is for the user only. Of a link, the file
+    that it leads to is replaced. What is no file, such as /dev/null or a pipe, is written as it is.
 
     Any number of processes may write the same path: each has a file of its own in the same folder, locked while it is
     open, and the last to be complete counts. What killed ones have left there is removed.
@@ -33,6 +34,11 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the file cannot be written.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as device:
+            yield device
+        return
+    path = path.resolve()
     _remove_leftovers(path)
     with ExitStack() as stack:
         part, file = _open_part(path, stack, 0o600 if private else 0o666)

@@ -106,3 +106,30 @@ def test_what_a_killed_writer_has_left_is_removed_by_the_next(tmp_path: Path) ->
     assert len(names(tmp_path)) == 3
     living.communicate()
     assert names(tmp_path) == [".file.mine.tmp", "file", "file.b"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes with names")
+def test_what_is_no_file_is_written_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    with replacing(pipe) as file:
+        file.write(b"through")
+    assert reader.communicate()[0] == b"through"
+    assert pipe.is_fifo()
+    with pytest.raises(IsADirectoryError), replacing(tmp_path):
+        pass
+    assert names(tmp_path) == ["pipe"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_still_leads_to_the_file(tmp_path: Path) -> None:
+    link, real = tmp_path / "link", tmp_path / "elsewhere" / "file"
+    real.parent.mkdir()
+    link.symlink_to(real)  # which is not there yet
+    for content in (b"first", b"second"):
+        with replacing(link) as file:
+            file.write(content)
+        assert link.is_symlink()
+        assert real.read_bytes() == content
+    assert names(real.parent) == ["file"]

@@ -37,7 +37,7 @@ def command(source: str, target: Path, type_name: str, verify: bool, force: bool
     from ..weights.convert.convert import compare, convert, count_fallbacks
     from .progress import download_progress, progress_bar
 
-    if target.exists() and not force:
+    if target.is_file() and not force:
         raise WeightsError(f"{target}: exists already; --force replaces it")
     with download_progress(source) as progress:
         path = find_model(source, progress=progress)
@@ -52,8 +52,7 @@ def command(source: str, target: Path, type_name: str, verify: bool, force: bool
             err=True,
         )
     with progress_bar(f"writing {target}") as draw:
-        convert(weights, target, MIXTURES[type_name], draw)
-    size = target.stat().st_size
+        size = convert(weights, target, MIXTURES[type_name], draw)
     say(f"{size / 1e6:.1f} MB, {8 * size / weights.parameters:.2f} bits per weight", err=True)
     source_size = sum(tensor.nbytes for tensor in weights.tensors.values())
     if size > source_size:

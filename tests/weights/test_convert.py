@@ -354,6 +354,14 @@ def test_the_command_writes_and_verifies(source: Path, tmp_path: Path) -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/null")
+def test_a_model_goes_to_what_is_no_file(source: Path) -> None:
+    result = run(source, Path(os.devnull))
+    assert result.exit_code == 0
+    assert "bits per weight" in result.stderr
+    assert Path(os.devnull).is_char_device()
+
+
 def test_an_existing_file_is_replaced_only_with_force(source: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"precious")

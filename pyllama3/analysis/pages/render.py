@@ -25,5 +25,5 @@ def render_text(template: str, **values: Any) -> str:
 def render_page(path: Path, template: str, **values: Any) -> None:
     """Render a template of this folder to a file, which is replaced only when the page is complete."""
     text = render_text(template, **values)
-    with replacing(path.absolute()) as file:
+    with replacing(path) as file:
         file.write(text.encode())

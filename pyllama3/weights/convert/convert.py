@@ -49,8 +49,10 @@ class TensorError:
 
 def convert(
     weights: Weights, path: Path, mixture: Mixture, progress: Callable[[int, int], object] = lambda done, total: None
-) -> None:
-    """Write a model to a GGUF file in a mixture of types; `progress` receives the bytes written and in all.
+) -> int:
+    """Write a model to a GGUF file in a mixture of types, and return its size in bytes.
+
+    `progress` receives the bytes written and in all.
 
     Raises:
         TokenizerError, TemplateError: the model's vocabulary or template is missing or damaged.
@@ -62,9 +64,11 @@ def convert(
     folder = path.absolute().parent
     if not folder.is_dir():
         raise WeightsError(f"{path}: there is no directory {folder}")
-    if (free := shutil.disk_usage(folder).free) < total:
+    is_device = path.exists() and not path.is_file()
+    if (free := shutil.disk_usage(folder).free) < total and not is_device:
         raise WeightsError(f"{path}: needs {total / 1e9:.2f} GB, but {folder} has {free / 1e9:.2f} GB left")
     write_gguf(path, metadata, tensors, lambda written: progress(written, total))
+    return total
 
 
 def count_fallbacks(weights: Weights, mixture: Mixture) -> Counter[tuple[TensorType, TensorType, int]]:

@@ -57,9 +57,10 @@ def write_gguf(
     """
     try:
         with replacing(path) as file:
+            written = 0
             for chunk in _chunks(metadata, tensors):
-                file.write(chunk)
-                progress(file.tell())
+                written += file.write(chunk)
+                progress(written)
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
 
