@@ -181,5 +181,5 @@ def test_a_closed_model_says_so(path: Path) -> None:
 
 def test_the_current_directory_is_a_model_that_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(WeightsError, match="config.json"):
+    with pytest.raises(WeightsError, match=r"config\.json"):
         Llama.load(Path("."))
