@@ -58,10 +58,17 @@ def sanitizing(c: Context) -> dict[str, str]:
     return {"PYLLAMA3_BUILD": str(ROOT / out), "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}
 
 
-@task(name="test", help={"sanitize": "run on a library built with the address and undefined-behaviour sanitizers"})
-def run_tests(c: Context, sanitize: bool = False) -> None:
-    """Run the tests; `invoke test -- -k store` passes options to pytest."""
-    run_python("-m", "pytest", *after_dashes(), **(sanitizing(c) if sanitize else {}))
+@task(
+    name="test",
+    help={
+        "quick": "only the essential part: the C engine against numpy, files, texts, the command line",
+        "sanitize": "run on a library built with the address and undefined-behaviour sanitizers",
+    },
+)
+def run_tests(c: Context, quick: bool = False, sanitize: bool = False) -> None:
+    """Run the tests, a process for each core; `invoke test -- -n 0 -k store` passes options to pytest."""
+    options = ["-n", "auto", "--dist", "loadfile", *(["--quick"] if quick else [])]
+    run_python("-m", "pytest", *options, *after_dashes(), **(sanitizing(c) if sanitize else {}))
 
 
 @task(

@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from builds import portable_build
 from engines import built_engine
 from hypothesis import settings
 
@@ -18,7 +19,6 @@ from pyllama3.backends import BACKENDS, Engine
 from pyllama3.errors import StoreError
 from pyllama3.store.aliases import PackagedFile
 from pyllama3.store.find import find_model, pull_packaged
-from tools.build_engine import build
 
 # A shell that runs the tests in the background has told them to ignore Ctrl-C, and so the commands that they run.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -36,6 +36,28 @@ LLAMA3_TOKENIZER = PackagedFile(
 )
 
 
+_SLOW_ROOMS = {"analysis", "backends", "drills", "server", "tools", "web"}
+"""Rooms that `--quick` leaves out; of engines, it takes C only."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only the essential part")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("quick"):
+        return
+    essential = [item for item in items if _is_essential(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(essential)])
+    items[:] = essential
+
+
+def _is_essential(item: pytest.Item) -> bool:
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return room not in _SLOW_ROOMS and {parameters.get(name, "c") for name in ("engine", "any_engine")} == {"c"}
+
+
 @pytest.fixture(scope="session", params=BACKENDS)
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each backend in turn."""
@@ -49,13 +71,11 @@ def both_engines() -> tuple[Engine, Engine]:
 
 
 @pytest.fixture(scope="session")
-def portable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def portable() -> Path:
     """Folder of a build for any processor, and for some others."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler on the PATH")
-    folder = tmp_path_factory.mktemp("portable")
-    build(folder, profile="portable")
-    return folder
+    return portable_build()
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +97,9 @@ def llama3_tokenizer_model() -> Path:
     except StoreError as error:
         pytest.skip(f"needs Meta's tokenizer.model: {error}")
 
+
+# pytest-xdist tells its processes the width of the terminal, and these would tell the commands that they run.
+os.environ.pop("COLUMNS", None)
 
 # The first call of a kernel may compile it, and others may use the machine.
 settings.register_profile("pyllama3", deadline=None)

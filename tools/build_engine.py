@@ -6,6 +6,7 @@ so is what the build imports of the host, which cannot import this.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -101,10 +103,12 @@ def build(
         for name, symbols in defines.items():
             say(f"{shown(out)}: {name} from {len(paths)} Fusion files, by {transpiler.name}")
             transpiler.translate(paths, symbols, staging / name)
-        for name in variants:
-            assert c_compiler
-            say(f"{shown(out)}: {c_compiler.target.file(name)} from {name}.c, by {c_compiler.command[0]}")
-            c_compiler.compile(name, staging, out)
+        if c_compiler:
+            for name in variants:
+                say(f"{shown(out)}: {c_compiler.target.file(name)} from {name}.c, by {c_compiler.command[0]}")
+            compile_one = functools.partial(c_compiler.compile, staging=staging, out=out)
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(compile_one, variants))
         manifest["built"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         # Without a manifest the directory counts as not built, so that an interrupted update is done again.
