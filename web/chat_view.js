@@ -7,14 +7,19 @@ const ENDS = { length: "That was the most that you asked for.", context: "The co
 
 export class ChatView {
   #client;
+  #onFree;
   #messages = [];
   #chats = false;
   #isReady = false;
   #isBusy = false;
 
-  /** @param {Client} client */
-  constructor(client) {
+  /**
+   * @param {Client} client
+   * @param {() => void} onFree called whenever the worker has done what it was asked for here
+   */
+  constructor(client, onFree) {
     this.#client = client;
+    this.#onFree = onFree;
     get("composer").addEventListener("submit", event => {
       event.preventDefault();
       this.#send();
@@ -86,6 +91,7 @@ export class ChatView {
       this.#messages = [...this.#messages, { role: "user", content: text }, { role: "assistant", content: answer.textContent }];
     this.#isBusy = false;
     this.#update();
+    this.#onFree();
   }
 
   #withSystem(messages) {

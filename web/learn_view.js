@@ -10,6 +10,7 @@ const FRAME = 220; // milliseconds that a layer is shown while all are played
 
 export class LearnView {
   #client;
+  #onFree;
   #model = null;
   #isBusy = false;
   #walk; // what `walk` of the worker gives
@@ -18,9 +19,13 @@ export class LearnView {
   #choice;
   #player;
 
-  /** @param {Client} client */
-  constructor(client) {
+  /**
+   * @param {Client} client
+   * @param {() => void} onFree called whenever the worker has done what it was asked for here
+   */
+  constructor(client, onFree) {
     this.#client = client;
+    this.#onFree = onFree;
     get("walk").addEventListener("submit", event => {
       event.preventDefault();
       this.#start({ text: get("walk-text").value });
@@ -97,6 +102,7 @@ export class LearnView {
     }
     this.#isBusy = false;
     this.#update();
+    this.#onFree();
   }
 
   async #select(row) {

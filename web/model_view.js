@@ -9,6 +9,7 @@ export class ModelView {
   #onChange;
   #isFree;
   #isLoading = true;
+  #next = null;
 
   /**
    * @param {Client} client
@@ -41,7 +42,17 @@ export class ModelView {
   }
 
   #open(file) {
-    if (!this.#isLoading && this.#isFree()) this.#load("openFile", { file });
+    this.#next = file;
+    if (!this.#isFree()) get("model-state").append(` Next: ${file.name}.`);
+    this.openNext();
+  }
+
+  /** Opens the file that was chosen last, unless there is none or the worker has something to do; then it waits. */
+  openNext() {
+    if (this.#next === null || this.#isLoading || !this.#isFree()) return;
+    const file = this.#next;
+    this.#next = null;
+    this.#load("openFile", { file });
   }
 
   async #load(method, argument) {
@@ -68,6 +79,7 @@ export class ModelView {
     progress.hidden = true;
     get("open-button").hidden = false;
     this.#isLoading = false;
+    this.openNext();
   }
 
   async #forget() {

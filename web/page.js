@@ -27,8 +27,9 @@ async function start() {
   showChosen();
   showOptions();
   const client = new Client(get("worker").textContent);
-  const chat = new ChatView(client);
-  const learn = new LearnView(client);
+  const onFree = () => models.openNext();
+  const chat = new ChatView(client, onFree);
+  const learn = new LearnView(client, onFree);
   const onModel = model => {
     chat.setModel(model);
     learn.setModel(model);

@@ -92,7 +92,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
         if not contexts:
             contexts.append(chromium.new_context(**options))
         page = contexts[0].new_page()
-        page.set_default_timeout(600_000)  # a machine may be busy
+        page.set_default_timeout(120_000)  # a machine may be busy
         page.add_init_script(_RECORD)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

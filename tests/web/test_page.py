@@ -40,7 +40,6 @@ def set_options(page: Any, options: dict[str, Any], max_tokens: int) -> None:
 
 
 def open_model(page: Any, path: Path) -> None:
-    page.wait_for_selector("#open-button:visible")
     page.set_input_files("#open", path)
     page.wait_for_selector("#send:enabled")
 
@@ -156,6 +155,22 @@ def test_stop_ends_an_answer_which_stays(site: Path, tmp_path: Path, open_page: 
     assert 4 <= count < 4000
     assert page.inner_text(".speed").startswith(f"{count} tokens, ")
     assert last_answer(page) != ""
+
+
+def test_a_file_that_is_chosen_during_an_answer_is_opened_after_it(
+    site: Path, tiny: Path, tmp_path: Path, open_page: OpenPage
+) -> None:
+    page = open_page((site / "index.html").as_uri())
+    open_model(page, tiny)
+    set_options(page, {}, 400)
+    page.evaluate("window.stopAfter = 20")
+    page.fill("#question", "hello")
+    page.press("#question", "Enter")
+    page.wait_for_selector("#stop:visible")
+    page.set_input_files("#open", tiny)
+    page.set_input_files("#open", write_tiny(tmp_path / "another.gguf", context=64))
+    page.wait_for_selector("#model-state:has-text('context 64')")
+    assert page.locator("#log > *").count() == 0
 
 
 def test_a_model_beside_the_page_is_kept_until_it_changes(tmp_path: Path, open_page: OpenPage, serve: Serve) -> None:
