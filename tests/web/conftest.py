@@ -75,11 +75,16 @@ window.Worker = class extends Worker {
       if (event?.read !== undefined) tokens.length = 0;
       if (event?.id !== undefined) tokens.push(event.id);
       if (tokens.length === window.stopAfter) document.getElementById("stop").click();
+      if (tokens.length === window.dropAfter) {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(window.dropped);
+        window.dispatchEvent(new DragEvent("drop", { dataTransfer }));
+      }
     });
   }
 };
 """
-"""Lets tests see the tokens of the last answer and the results of the worker, and stop after a number of tokens."""
+"""Lets tests see the tokens of the last answer and the results of the worker, and stop or drop a file in time."""
 
 
 @pytest.fixture

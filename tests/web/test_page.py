@@ -5,6 +5,7 @@ To add a case: a text in `TEXTS`, options in `OPTIONS`, or a test that does what
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -141,14 +142,18 @@ def test_types_of_tensors(site: Path, tmp_path: Path, open_page: OpenPage, load_
     assert ask(page, TEXTS[0]) == tokens
 
 
-def test_stop_ends_an_answer_which_stays(site: Path, tmp_path: Path, open_page: OpenPage) -> None:
-    path = tmp_path / "endless.gguf"
+def write_endless(path: Path) -> Path:
+    """Write a model whose answers do not end by themselves."""
     config = tiny_config(context=8192)
     tensors = random_tensors(config, 6)
     tensors["output.weight"][256 + len(MERGES) :] = 0  # so that special tokens are never the best
     write_gguf(path, config, tensors)
+    return path
+
+
+def test_stop_ends_an_answer_which_stays(site: Path, tmp_path: Path, open_page: OpenPage) -> None:
     page = open_page((site / "index.html").as_uri())
-    open_model(page, path)
+    open_model(page, write_endless(tmp_path / "endless.gguf"))
     set_options(page, {"temperature": 0}, 4000)
     page.evaluate("stopAfter = 4")
     count = len(ask(page, "hello"))
@@ -161,15 +166,18 @@ def test_a_file_that_is_chosen_during_an_answer_is_opened_after_it(
     site: Path, tiny: Path, tmp_path: Path, open_page: OpenPage
 ) -> None:
     page = open_page((site / "index.html").as_uri())
-    open_model(page, tiny)
-    set_options(page, {}, 400)
-    page.evaluate("window.stopAfter = 20")
+    open_model(page, write_endless(tmp_path / "endless.gguf"))
+    set_options(page, {"temperature": 0}, 4000)
+    page.evaluate(
+        "text => { dropped = new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], 'tiny.gguf'); }",
+        base64.b64encode(tiny.read_bytes()).decode(),
+    )
+    page.evaluate("dropAfter = 2")
+    page.evaluate("stopAfter = 6")
     page.fill("#question", "hello")
     page.press("#question", "Enter")
-    page.wait_for_selector("#stop:visible")
-    page.set_input_files("#open", tiny)
-    page.set_input_files("#open", write_tiny(tmp_path / "another.gguf", context=64))
-    page.wait_for_selector("#model-state:has-text('context 64')")
+    page.wait_for_selector("#model-state:has-text('context 512')")
+    assert page.evaluate("tokens.length") >= 6
     assert page.locator("#log > *").count() == 0
 
 
