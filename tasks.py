@@ -13,6 +13,8 @@ from invoke.tasks import task
 
 from tools.build_engine import build as build_engine
 from tools.c_compilers import PROFILES
+from tools.hosts.build import build_hosts
+from tools.hosts.languages import LANGUAGES
 from tools.running import ROOT, BuildError
 from tools.targets import TARGETS
 from tools.transpilers import COMPILERS
@@ -38,12 +40,24 @@ def run_python(*arguments: str, **variables: str) -> None:
         "cc": "C compiler (default: $CC, else cc, gcc, clang or zig, see CONTRIBUTING.md)",
         "profile": f"optimization: {', '.join(PROFILES)} (default: local, or portable for a target)",
         "target": f"another machine: {', '.join(TARGETS)}",
+        "targets": f"other languages, with the hosts in hosts/, into build/hosts: {','.join(LANGUAGES)}",
     }
 )
-def build(_: Context, out: str = "", compiler: str = "auto", cc: str = "", profile: str = "", target: str = "") -> None:
+def build(
+    _: Context,
+    out: str = "",
+    compiler: str = "auto",
+    cc: str = "",
+    profile: str = "",
+    target: str = "",
+    targets: str = "",
+) -> None:
     """Transpile src/ and compile the C library, unless both are up to date."""
     folder = out or ("build" if not target else f"build/{target}")
     try:
+        if targets:
+            build_hosts(targets.split(","), ROOT / "build" / "hosts")
+            return
         build_engine(ROOT / folder, compiler=compiler, cc=cc, profile=profile, target=target)
     except BuildError as error:
         raise Exit(f"build: {error}", code=1) from error

@@ -16,24 +16,24 @@ class BuildError(Exception):
     """The engine cannot be built; the text tells the user why."""
 
 
-def run(command: Iterable[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command in the root of the checkout; one that cannot be started exits with 127, as in a shell."""
+def run(command: Iterable[str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a command, by default in the checkout; one that cannot be started exits with 127, as in a shell."""
     command = list(command)
     try:
         return subprocess.run(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
         )
     except OSError as error:
         return subprocess.CompletedProcess(command, 127, "", str(error))
 
 
-def run_or_fail(command: Iterable[str], what: str) -> None:
+def run_or_fail(command: Iterable[str], what: str, folder: Path = ROOT) -> None:
     """Run a command.
 
     Raises:
         BuildError: it failed; the text holds what it printed.
     """
-    result = run(command)
+    result = run(command, folder)
     if result.returncode != 0:
         printed = (result.stdout + result.stderr).strip()
         raise BuildError(f"{what} failed with exit code {result.returncode}:\n{printed}")

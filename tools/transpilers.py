@@ -25,13 +25,17 @@ class Transpiler:
     version: str
     command: tuple[str, ...]
 
-    def translate(self, sources: Sequence[Path], symbols: Iterable[str], output: Path) -> None:
-        """Translate to the language that the suffix of `output` names, with some symbols defined.
+    def translate(
+        self, sources: Sequence[Path], symbols: Iterable[str], output: Path, language: str | None = None
+    ) -> None:
+        """Translate, with some symbols defined, to a language, by default that which the suffix of `output` names.
 
         Raises:
             BuildError: it refused the sources.
         """
         options = [option for symbol in symbols for option in ("-D", symbol)]
+        if language:
+            options += ["-l", language]
         command = [*self.command, "-o", str(output), *options, *map(shown, sources)]
         run_or_fail(command, f"{self.name} for {output.name}")
 

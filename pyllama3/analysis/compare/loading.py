@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...arguments import shown
 from ...backends import BACKENDS, is_available, load_engine
 from ...config import Precision
 from ...cpu import choose_threads
-from ...errors import TokenizerError
+from ...errors import BackendError, TokenizerError
 from ...runtime.model import EngineModel
 from ...store.download import Progress
 from ...store.find import find_model
 from ...tokenizer.tokenizer import Tokenizer
 from ...weights import Weights, load_weights
+from .hosts import HostSubject, built_hosts
 from .subjects import REFERENCE, EngineSubject, ReferenceSubject, Subject
 
 PYTHON = "python"
@@ -63,7 +65,7 @@ def load_subjects(
     Args:
         models: one, or several to compare with the first.
         found: their weights.
-        backends: names, "reference" among them or not.
+        backends: names, "reference" and languages of `built_hosts` among them or not.
         builds: build folders whose backends are subjects, too.
         precision: see `EngineModel`.
         threads: how many compute; by default as many as there are physical cores.
@@ -73,6 +75,11 @@ def load_subjects(
     """
     chosen = choose_threads(threads)
     names = sorted(dict.fromkeys(backends), key=lambda name: name != REFERENCE)
+    hosts = built_hosts()
+    for name in names:
+        if name not in (*BACKENDS, *hosts, REFERENCE):
+            known = ", ".join((REFERENCE, *BACKENDS, *hosts))
+            raise BackendError(f"backend {shown(name)} is unknown; known: {known}; others: invoke build --targets")
     subjects: list[Subject] = []
     for model, weights in zip(models, found, strict=True):
         of_model = f" with {Path(model).name}" if len(models) > 1 else ""
@@ -80,7 +87,10 @@ def load_subjects(
             of_build = f" of {folder}" if folder else ""
             for name in names:
                 label = f"{name}{of_build}{of_model}"
-                if name != REFERENCE:
+                if name in hosts:
+                    if folder is None:
+                        subjects.append(HostSubject(label, weights, hosts[name]))
+                elif name != REFERENCE:
                     engine = load_engine(name, folder)
                     loaded = EngineModel(engine, weights, threads=chosen, precision=precision)
                     subjects.append(EngineSubject(label, weights, loaded))

@@ -15,7 +15,22 @@ def as_table(comparison: Comparison) -> str:
     lines = [f"{len(comparison.ids)} tokens; {comparison.base}: {comparison.base_seconds:.2f} s"]
     for found in comparison.examinations:
         lines += ["", *_stages(found), *(["", *_operations(found)] if found.operations else []), "", *summary(found)]
+    if len(comparison.examinations) > 1:
+        lines += ["", *_overview(comparison)]
     return "\n".join(lines)
+
+
+def _overview(comparison: Comparison) -> list[str]:
+    """Return a row for each subject."""
+    count = len(comparison.ids)
+    rows = [f"{'':16} {'tokens/s':>9} {'worst NMSE':>11} {'at':21} {'same token':>10}"]
+    for found in comparison.examinations:
+        stage, off = max(found.stages.items(), key=lambda item: item[1].worst_nmse)
+        speed = f"{count / found.seconds:.1f}" if found.seconds else ""
+        same = f"{found.agreement.top1} of {found.agreement.positions}"
+        mark = "" if found.agrees else "  <-- out"
+        rows.append(f"{found.label:16} {speed:>9} {off.worst_nmse:11.1e} {stage!s:21} {same:>10}{mark}")
+    return rows
 
 
 def summary(found: Examination) -> list[str]:
