@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ..arguments import file_path, function, mapping, shown
-from ..errors import BatchError, OptionError, PyLlama3Error
+from ..arguments import file_path, function, mapping
+from ..errors import BatchError
 from ..files import json_bytes, lock
 from ..foreign import parse_json, read_lines
-from ..generation.generation import Generation, Piece
-from ..generation.sampling import SamplerOptions
 from ..model import Llama
-from .answers import error_body, error_status, response_body
-from .fields import FieldError
-from .protocol import Request, read_request
+from .answerer import Answerer, LocalAnswerer, Question
+from .answers import error_body, error_status
 
 MAX_LINE = 1 << 26
 """Bytes of a request; the longest context is some 500 KB of text."""
@@ -70,13 +67,25 @@ def run_batch(
         BatchError: a file cannot be read or written, or `target` holds anything but answers; it is as before.
         OptionError: an argument has another type, or is out of range.
     """
+    given = {} if defaults is None else mapping("defaults", defaults, "a mapping of options")
+    return answer_file(LocalAnswerer(llm, parallel=parallel, defaults=given), source, target, progress=progress)
+
+
+def answer_file(
+    answerer: Answerer,
+    source: Path,
+    target: Path,
+    *,
+    progress: Callable[[BatchCounts], None] = lambda _: None,
+) -> BatchCounts:
+    """Do what `run_batch` does, whoever answers.
+
+    Raises:
+        BatchError: see `run_batch`.
+        PyLlama3Error: whatever keeps others from answering.
+    """
     source, target = file_path("the source", source), file_path("the target", target)
     function("progress", progress)
-    given = {} if defaults is None else mapping("defaults", defaults, "a mapping of options")
-    try:
-        SamplerOptions(**given)  # else it would be the fault of each line
-    except TypeError:
-        raise OptionError(f"defaults are {shown(given)}; options of the sampler are expected") from None
     try:
         with source.open("rb") as lines, target.open("a+b") as output:
             if os.path.sameopenfile(lines.fileno(), output.fileno()):
@@ -85,7 +94,7 @@ def run_batch(
             lines.seek(0)
             lock(output)
             answers = _Answers(target, output)
-            _Run(llm, answers, counts, parallel, given, progress).work(lines)
+            _Run(answerer, answers, counts, progress).work(lines)
             return counts
     except OSError as error:
         raise BatchError(f"{error.filename or target}: {error.strerror}") from error
@@ -129,89 +138,58 @@ def _key(id: str, custom_id: str | None) -> str:
     return f"line {id}" if custom_id is None else f"custom {custom_id}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    id: str
-    custom_id: str | None
-    request: Request
-    pieces: list[Piece]
-
-
 class _Run:
     def __init__(
-        self,
-        llm: Llama,
-        answers: _Answers,
-        counts: BatchCounts,
-        parallel: int,
-        defaults: Mapping[str, Any],
-        progress: Callable[[BatchCounts], None],
+        self, answerer: Answerer, answers: _Answers, counts: BatchCounts, progress: Callable[[BatchCounts], None]
     ) -> None:
-        self._llm = llm
+        self._answerer = answerer
         self._answers = answers
         self._counts = counts
-        self._scheduler = llm.scheduler(parallel)
-        self._defaults = defaults
         self._progress = progress
-        self._jobs: dict[Generation, _Job] = {}
+        self._asked: set[Question] = set()
         self._seen: set[str] = set()
 
     def work(self, lines: IO[bytes]) -> None:
         self._progress(self._counts)
-        waiting = self._generations(lines)
-        more = True
-        while more or self._jobs:
-            while more and self._scheduler.free:
-                generation = next(waiting, None)
-                if generation is None:
-                    more = False
-                else:
-                    self._scheduler.add(generation)
-            for generation, piece in self._scheduler.step():
-                self._take(generation, piece)
+        waiting = self._questions(lines)
+        question = next(waiting, None)
+        while question is not None or self._asked:
+            while question is not None and self._answerer.free > 0:
+                self._asked.add(question)
+                self._answerer.add(question)
+                question = next(waiting, None)
+            for answer in self._answerer.wait():
+                self._asked.remove(answer.question)
+                number, custom_id = answer.question.number, answer.question.custom_id
+                self._write(_id(number), custom_id, answer.status, answer.body)
 
-    def _take(self, generation: Generation, piece: Piece | PyLlama3Error) -> None:
-        job = self._jobs[generation]
-        if isinstance(piece, PyLlama3Error):
-            del self._jobs[generation]
-            self._refuse(job.id, job.custom_id, piece)
-            return
-        job.pieces.append(piece)
-        if generation.finished:
-            del self._jobs[generation]
-            body = response_body(job.request, self._llm.tokenizer, [job.pieces])
-            self._answers.write(job.id, job.custom_id, 200, body)
+    def _write(self, id: str, custom_id: str | None, status: int, body: Mapping[str, Any]) -> None:
+        self._answers.write(id, custom_id, status, body)
+        if status == 200:
             self._counts.answered += 1
-            self._progress(self._counts)
-
-    def _refuse(self, id: str, custom_id: str | None, error: Exception) -> None:
-        self._answers.write(id, custom_id, error_status(error), error_body(error))
-        self._counts.failed += 1
+        else:
+            self._counts.failed += 1
         self._progress(self._counts)
 
-    def _generations(self, lines: IO[bytes]) -> Iterator[Generation]:
-        """Yield what is to be generated, and answer requests that are wrong."""
+    def _questions(self, lines: IO[bytes]) -> Iterator[Question]:
+        """Yield the requests that have no answer, and answer lines that are none."""
         for number, line in enumerate(read_lines(lines, max_bytes=MAX_LINE), start=1):
             if not line.strip():
                 continue
-            id, custom_id = f"batch_req_{number}", None
+            id, custom_id = _id(number), None
             try:
                 content = _read_line(line)
                 custom_id = self._custom_id(content)
-                if self._answers.has(id, custom_id):
-                    self._skip()
-                    continue
-                request = read_request(self._llm, content.get("url"), content.get("body"), self._defaults)
-                _check_one_text(request)
-                generation = self._llm.generation(request.prompts[0], **request.options)
-            except Exception as error:  # one line must not stop the others, now and whenever the batch goes on
+            except BatchError as error:
                 if self._answers.has(id, custom_id):
                     self._skip()
                 else:
-                    self._refuse(id, custom_id, error)
+                    self._write(id, custom_id, error_status(error), error_body(error))
                 continue
-            self._jobs[generation] = _Job(id=id, custom_id=custom_id, request=request, pieces=[])
-            yield generation
+            if self._answers.has(id, custom_id):
+                self._skip()
+            else:
+                yield Question(number, custom_id, content.get("url"), content.get("body"))
 
     def _skip(self) -> None:
         self._counts.skipped += 1
@@ -227,14 +205,8 @@ class _Run:
         return custom_id
 
 
-def _check_one_text(request: Request) -> None:
-    for name, found, supported in (
-        ("stream", request.stream, False),
-        ("n", request.count, 1),
-        ("prompt", f"an array of {len(request.prompts)}", "an array of 1"),
-    ):
-        if found != supported:
-            raise FieldError(name, f"{name} is {found}; supported in batches: {supported}")
+def _id(number: int) -> str:
+    return f"batch_req_{number}"
 
 
 def _read_line(line: bytes) -> dict[str, Any]:
