@@ -51,6 +51,10 @@ class BatchError(PyLlama3Error):
     """A batch file cannot be read or written, or a line of it is not a request."""
 
 
+class ClusterError(PyLlama3Error):
+    """A cluster cannot be reached, or what runs there does not work."""
+
+
 class BusyError(PyLlama3Error):
     """More is asked of a server than it can take at the moment."""
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import chat_template_option, engine_options, given, model_option, pop_engine_options, sampler_options
 from .output import say
+
+if TYPE_CHECKING:
+    from ..server.answerer import Answerer
 
 
 @click.command("batch", short_help="Answer the requests of a file.")
@@ -16,6 +20,15 @@ from .output import say
 @click.argument("source", metavar="IN.jsonl", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT.jsonl", type=click.Path(path_type=Path))
 @click.option("--parallel", type=click.IntRange(1, 128), default=8, show_default=True, help="Requests at a time.")
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="Answer on a Ray cluster: auto (that of this machine), ray://HOST:PORT, or local, which begins one here.",
+)
+@click.option(
+    "--actors", type=click.IntRange(min=1), metavar="N", help="Models in the cluster; by default one per machine."
+)
 @chat_template_option
 @engine_options
 @sampler_options
@@ -25,6 +38,8 @@ def command(
     source: Path,
     target: Path,
     parallel: int,
+    address: str | None,
+    actors: int | None,
     chat_template: str | None,
     quiet: bool,
     **sampling: Any,
@@ -35,24 +50,29 @@ def command(
     The exit code is 1 when requests were refused.
     Sampler options are for requests that say nothing else.
 
-    An answer is that of a single run with the same seed, whatever it is computed together with.
+    An answer is that of a single run with the same seed, whatever it is computed together with. With --ray there
+    are several models, each with --parallel requests at a time and -t threads; those that die are replaced.
     """
-    from ..server.batch import BatchCounts, run_batch
-    from .loading import load_model
+    from ..server.batch import BatchCounts, answer_file
     from .progress import progress_bar
 
     if not source.exists():
         raise click.ClickException(f"{source}: no such file")
-    with (
-        load_model(model, chat_template=chat_template, **pop_engine_options(sampling)) as llm,
-        progress_bar(f"answering {source}", show_pos=True) as draw,
-    ):
+    if actors is not None and address is None:
+        raise click.UsageError("--actors is for clusters: it needs --ray.")
+    options = {"chat_template": chat_template, **pop_engine_options(sampling)}
+    with ExitStack() as stack:
+        if address is None:
+            answerer = _here(stack, model, options, parallel, given(sampling))
+        else:
+            answerer = _there(stack, model, options, parallel, given(sampling), address, actors)
+        draw = stack.enter_context(progress_bar(f"answering {source}", show_pos=True))
 
         def show(counts: BatchCounts) -> None:
             if not quiet:
                 draw(counts.done, counts.total)
 
-        counts = run_batch(llm, source, target, parallel=parallel, defaults=given(sampling), progress=show)
+        counts = answer_file(answerer, source, target, progress=show)
     if not quiet:
         say(
             f"{counts.total} requests: {counts.answered} answered, {counts.failed} refused, "
@@ -61,3 +81,34 @@ def command(
         )
     if counts.failed:
         raise click.exceptions.Exit(1)
+
+
+def _here(stack: ExitStack, model: str, options: dict[str, Any], parallel: int, defaults: dict[str, Any]) -> Answerer:
+    """Return a model in this process."""
+    from ..server.answerer import LocalAnswerer
+    from .loading import load_model
+
+    llm = stack.enter_context(load_model(model, **options))
+    return LocalAnswerer(llm, parallel=parallel, defaults=defaults)
+
+
+def _there(
+    stack: ExitStack,
+    model: str,
+    options: dict[str, Any],
+    parallel: int,
+    defaults: dict[str, Any],
+    address: str,
+    actors: int | None,
+) -> Answerer:
+    """Return models in a cluster."""
+    from ..cluster.connection import connect
+    from ..cluster.orders import make_order
+    from ..cluster.pool import Pool
+    from .waiting import waiting
+
+    with waiting(f"connecting to Ray ({address})"):
+        ray, share = stack.enter_context(connect(address, actors=actors, threads=options["threads"]))
+    options["threads"] = share.threads
+    order = make_order(model, parallel=parallel, defaults=defaults, options=options)
+    return Pool(ray, share, order, say=lambda text: say(f"pyllama3: {text}", err=True))

@@ -1,0 +1,46 @@
+"""Ray clusters of several node processes on this machine, small and silent, and the actors that run in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paths import ROOT
+
+_ARGUMENTS = {"object_store_memory": 80 << 20, "include_dashboard": False}
+
+
+@contextmanager
+def ray_cluster(nodes: int, cpus: int = 1) -> Iterator[Any]:
+    """Yield a cluster of a head without processors and so many nodes; the test is skipped without Ray."""
+    pytest.importorskip("ray", reason="needs ray: pip install -e '.[ray]'")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["PYTHONPATH"] = str(ROOT)
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **_ARGUMENTS})
+    try:
+        for _ in range(nodes):
+            cluster.add_node(num_cpus=cpus, object_store_memory=80 << 20)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def actors(cluster: Any) -> list[int]:
+    """Return the processes of the actors in a cluster."""
+    raylets = {info.process.pid for node in cluster.list_all_nodes() for info in node.all_processes.get("raylet", ())}
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(") ")[2].split()[1])
+            name = (folder / "cmdline").read_bytes()
+        except (OSError, ProcessLookupError):
+            continue
+        if parent in raylets and name.startswith(b"ray::Actor"):
+            found.append(int(folder.name))
+    return found
