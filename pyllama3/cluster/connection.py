@@ -72,7 +72,8 @@ def connect(address: str, *, actors: int | None, threads: int | None) -> Iterato
             warnings.simplefilter("ignore")
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
     except ConnectionError as error:
-        hint = "begin one with: ray start --head" if address == AUTO else last_line(error)
+        token = "it answers only who has its token, if RAY_AUTH_MODE is token where it runs"
+        hint = "begin one with: ray start --head" if address == AUTO else f"{last_line(error)}; {token}"
         raise ClusterError(f"{address}: no Ray cluster can be reached; {hint}") from error
     except Exception as error:  # Ray's own, grpc's and Python's
         raise ClusterError(f"{address}: Ray did not begin ({last_line(error)})") from error

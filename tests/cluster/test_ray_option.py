@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
-import pytest
+from clusters import need_ray
 from paths import ROOT
 from test_batch_over_ray import CONTEXT, write_requests
 from tiny_models import write_tiny
@@ -30,7 +30,7 @@ def processes_of(ancestor: int) -> set[int]:
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="needs ray: pip install -e '.[ray]'")
+    need_ray()
     model = write_tiny(tmp_path / "m.gguf", context=CONTEXT, layers=2)
     write_requests(tmp_path / "in.jsonl", 2000, 300)
     arguments = ["-m", "pyllama3", "batch", "-m", str(model), "-t", "1", "in.jsonl", "out.jsonl"]
@@ -74,6 +74,6 @@ def test_addresses_that_are_none(tmp_path: Path) -> None:
 
 
 def test_no_cluster(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="needs ray: pip install -e '.[ray]'")
+    need_ray()
     expected = "pyllama3: auto: no Ray cluster can be reached; begin one with: ray start --head\n"
     assert run(tmp_path, "--ray", "auto") == (1, expected)

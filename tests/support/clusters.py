@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +16,19 @@ from paths import ROOT
 _ARGUMENTS = {"object_store_memory": 80 << 20, "include_dashboard": False}
 
 
+def need_ray() -> None:
+    """Skip a test where Ray is missing, without importing it: that is for whoever has set its variables."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs ray: pip install -e '.[ray]'")
+
+
 @contextmanager
 def ray_cluster(nodes: int, cpus: int = 1) -> Iterator[Any]:
     """Yield a cluster of a head without processors and so many nodes; the test is skipped without Ray."""
-    pytest.importorskip("ray", reason="needs ray: pip install -e '.[ray]'")
+    need_ray()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # a token of its own, read when Ray is imported: so it neither takes nor makes one in the home directory
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ["PYTHONPATH"] = str(ROOT)
     from ray.cluster_utils import Cluster
 
