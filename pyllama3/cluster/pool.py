@@ -74,7 +74,7 @@ class Pool:
         """Wait until something happens to an actor, and return the answers that are ready.
 
         Raises:
-            ClusterError: no actor can load the model, or they die and die.
+            ClusterError: no actor can load the model, or they die and die, or there is no machine any more.
         """
         while self._again and any(self._room(place) for place in self._places):
             self.add(self._again.popleft())
@@ -82,6 +82,8 @@ class Pool:
         promises |= {promise: place for place in self._places for promise in place.questions}
         self._ray.wait(list(promises), timeout=_PATIENCE)
         ready, _ = self._ray.wait(list(promises), num_returns=len(promises), timeout=0)
+        if not ready and not any(node["Alive"] for node in self._ray.nodes()):
+            raise ClusterError("no machine of the cluster is left; on another one, the same command goes on")
         self._mind_room()
         answers = []
         for promise in ready:

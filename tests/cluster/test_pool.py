@@ -45,6 +45,7 @@ class PlayedRay:
         self.exceptions = type("exceptions", (), {"RayError": RayError})
         self.begun = 0
         self.killed = 0
+        self.machines = [False, True]
         self._script = script
 
     def options(self, **_: Any) -> PlayedRay:
@@ -67,6 +68,9 @@ class PlayedRay:
 
     def kill(self, _: Handle) -> None:
         self.killed += 1
+
+    def nodes(self) -> list[dict[str, bool]]:
+        return [{"Alive": is_alive} for is_alive in self.machines]
 
     def cluster_resources(self) -> dict[str, float]:
         return {"CPU": 8}
@@ -149,6 +153,15 @@ def test_actors_have_to_be_alike() -> None:
     assert said[0].startswith("m2 computes other numbers than m1, ")
     actors = pool(PlayedRay(lambda *_: Report(machine="m1", version="0.0")), 1, said)
     with pytest.raises(ClusterError, match=rf"^m1: pyllama3 0\.0 is there, {__version__} here$"):
+        actors.wait()
+
+
+def test_the_last_machine_dies() -> None:
+    ray = PlayedRay(lambda *_: None)
+    actors = pool(ray, 1, [])
+    wait_often(actors)
+    ray.machines = [False, False]
+    with pytest.raises(ClusterError, match=r"^no machine of the cluster is left; on another one, the same command"):
         actors.wait()
 
 
