@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime
 import functools
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .arguments import adapter, function, instance, integer, items, model_reference, shown, text
+from .arguments import instance, items
 from .backends import Engine, load_engine
 from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
@@ -21,15 +20,17 @@ from .generation.options import SamplingOptions, TextOptions, recommended, sampl
 from .generation.sampling import SamplerOptions
 from .generation.scheduler import Scheduler
 from .generation.speculation import Speaker, find_drafter
+from .model_files import read_model
 from .runtime.embedding import Pooling, embed
-from .runtime.model import EngineModel
+from .runtime.model import EngineModel, Model
+from .runtime.passes import MakePasses
 from .runtime.session import Session, check_ids
+from .runtime.state import State
 from .runtime.trace import Trace
-from .store.find import pull
 from .tokenizer.chat_template import DEFAULT, ChatTemplate, encode_chat, find_template
 from .tokenizer.tokenizer import Tokenizer
 from .tokenizer.vocabulary import Vocabulary
-from .weights import Weights, load_weights, with_lora
+from .weights import Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .store.download import Progress
-
-DEFAULT_CONTEXT = 4096
-"""Tokens a session can hold unless the model allows fewer or the caller asks for another number."""
 
 
 class Llama:
@@ -57,14 +55,16 @@ class Llama:
     def __init__(
         self,
         weights: Weights,
-        model: EngineModel,
+        model: Model,
         vocabulary: Vocabulary,
         context: int,
         chat_template: str | None = None,
+        make_passes: MakePasses = State,
     ) -> None:
         """Put the parts together; `Llama.load` is the usual way."""
         self._weights = weights
-        self._open_model: EngineModel | None = model
+        self._make_passes = make_passes
+        self._open_model: Model | None = model
         self.tokenizer = Tokenizer(vocabulary)
         self._vocabulary = vocabulary
         self._own_template = chat_template
@@ -102,28 +102,13 @@ class Llama:
             PyLlama3Error: one of its subclasses tells what is wrong with an argument or a file.
         """
         chosen = choose_threads(threads)
-        if progress is not None:
-            function("progress", progress)
-        if chat_template is not None:
-            text("chat_template", chat_template)
-        adapters = [adapter(given) for given in items("lora", lora, "pairs of a path and a scale")]
         engine = load_engine(backend)
-        found = pull(model_reference(model), progress=progress)
-        weights = load_weights(found.path)
-        for folder, scale in adapters:
-            weights = with_lora(weights, folder, scale)
-        most = weights.config.context
-        if context is not None and not 1 <= (context := integer("context", context)) <= most:
-            raise OptionError(f"context is {shown(context)}; allowed for this model: 1 to {most}")
-        vocabulary = weights.load_vocabulary()
-        context = context or min(most, DEFAULT_CONTEXT)
-        sampling = {**found.sampling, **weights.load_sampling()}
-        weights = replace(weights, config=weights.config.for_context(context), load_sampling=lambda: sampling)
-        engine_model = EngineModel(engine, weights, threads=chosen, precision=precision, cache_type=cache_type)
-        return cls(weights, engine_model, vocabulary, context, chat_template)
+        files = read_model(model, context=context, chat_template=chat_template, lora=lora, progress=progress)
+        loaded = EngineModel(engine, files.weights, threads=chosen, precision=precision, cache_type=cache_type)
+        return cls(files.weights, loaded, files.vocabulary, files.context, chat_template)
 
     @property
-    def _model(self) -> EngineModel:
+    def _model(self) -> Model:
         if self._open_model is None:
             raise OptionError("the model is closed")
         return self._open_model
@@ -186,7 +171,7 @@ class Llama:
         Raises:
             BackendError: there is not enough memory.
         """
-        return Session(self._model, context=self.context)
+        return Session(self._model, context=self.context, make_passes=self._make_passes)
 
     def encode_prompt(self, text: str, *, special: bool = True) -> list[int]:
         """Return the tokens of a text to continue, with a BOS if the model expects one.
@@ -316,7 +301,7 @@ class Llama:
         """
         texts = [texts] if isinstance(texts, str) else items("texts", texts, "texts")
         ids = [self.encode_prompt(text, special=False) for text in texts]
-        return embed(self._model, ids, context=self.context, pooling=pooling, normalize=normalize)
+        return embed(self._model.in_engine, ids, context=self.context, pooling=pooling, normalize=normalize)
 
     def trace(self, prompt: str | Sequence[int]) -> Trace:
         """Run a text (or token ids) through the model and return what each layer computes, as arrays.
@@ -325,7 +310,7 @@ class Llama:
             ContextError: it does not fit into the context.
             OptionError: there are no tokens.
         """
-        return Trace(self._model, self._read(prompt), context=self.context)
+        return Trace(self._model.in_engine, self._read(prompt), context=self.context)
 
     def generation(
         self,
@@ -366,7 +351,7 @@ class Llama:
         Raises:
             BackendError: there is not enough memory.
         """
-        return Scheduler(self._model, context=self.context, sequences=sequences)
+        return Scheduler(self._model, context=self.context, sequences=sequences, make_passes=self._make_passes)
 
     def constraint(self, grammar: Grammar) -> Constraint:
         """Return the constraint that a grammar puts on a text of this model.

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .opening import open_model, pipeline_options
 from .options import chat_template_option, engine_options, given, model_option, pop_engine_options, sampler_options
 from .output import say
 
 if TYPE_CHECKING:
+    from ..model import Llama
     from ..server.answerer import Answerer
 
 
@@ -20,12 +22,7 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="IN.jsonl", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT.jsonl", type=click.Path(path_type=Path))
 @click.option("--parallel", type=click.IntRange(1, 128), default=8, show_default=True, help="Requests at a time.")
-@click.option(
-    "--ray",
-    "address",
-    metavar="ADDRESS",
-    help="Answer on a Ray cluster: auto (that of this machine), ray://HOST:PORT, or local, which begins one here.",
-)
+@pipeline_options
 @click.option(
     "--actors", type=click.IntRange(min=1), metavar="N", help="Models in the cluster; by default one per machine."
 )
@@ -38,7 +35,8 @@ def command(
     source: Path,
     target: Path,
     parallel: int,
-    address: str | None,
+    ray: str | None,
+    pipeline: int | None,
     actors: int | None,
     chat_template: str | None,
     quiet: bool,
@@ -58,14 +56,17 @@ def command(
 
     if not source.exists():
         raise click.ClickException(f"{source}: no such file")
-    if actors is not None and address is None:
+    if actors is not None and ray is None:
         raise click.UsageError("--actors is for clusters: it needs --ray.")
+    if actors is not None and pipeline is not None:
+        raise click.UsageError("--actors and --pipeline exclude each other: several models, or one in parts.")
     options = {"chat_template": chat_template, **pop_engine_options(sampling)}
     with ExitStack() as stack:
-        if address is None:
-            answerer = _here(stack, model, options, parallel, given(sampling))
+        if ray is None or pipeline is not None:
+            llm = stack.enter_context(open_model(model, ray=ray, pipeline=pipeline, parallel=parallel, **options))
+            answerer = _one(llm, parallel, given(sampling))
         else:
-            answerer = _there(stack, model, options, parallel, given(sampling), address, actors)
+            answerer = _several(stack, model, options, parallel, given(sampling), ray, actors)
         draw = stack.enter_context(progress_bar(f"answering {source}", show_pos=True))
 
         def show(counts: BatchCounts) -> None:
@@ -83,16 +84,14 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _here(stack: ExitStack, model: str, options: dict[str, Any], parallel: int, defaults: dict[str, Any]) -> Answerer:
-    """Return a model in this process."""
+def _one(llm: Llama, parallel: int, defaults: dict[str, Any]) -> Answerer:
+    """Return one model, whether it is in this process or spread over others."""
     from ..server.answerer import LocalAnswerer
-    from .loading import load_model
 
-    llm = stack.enter_context(load_model(model, **options))
     return LocalAnswerer(llm, parallel=parallel, defaults=defaults)
 
 
-def _there(
+def _several(
     stack: ExitStack,
     model: str,
     options: dict[str, Any],
@@ -108,7 +107,7 @@ def _there(
     from .waiting import waiting
 
     with waiting(f"connecting to Ray ({address})"):
-        ray, share = stack.enter_context(connect(address, actors=actors, threads=options["threads"]))
+        module, share = stack.enter_context(connect(address, actors=actors, threads=options["threads"]))
     options["threads"] = share.threads
     order = make_order(model, parallel=parallel, defaults=defaults, options=options)
-    return Pool(ray, share, order, say=lambda text: say(f"pyllama3: {text}", err=True))
+    return Pool(module, share, order, say=lambda text: say(f"pyllama3: {text}", err=True))

@@ -37,7 +37,7 @@ def command(model: str, context: int | None, with_tensors: bool, as_json: bool) 
     MODEL is a file, a directory, an alias, hf:org/repo[:file] or a URL.
     """
     from ..errors import OptionError
-    from ..model import DEFAULT_CONTEXT
+    from ..model_files import DEFAULT_CONTEXT
     from ..store.find import pull
     from ..weights import load_weights
     from .progress import download_progress

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .opening import open_model, pipeline_options
 from .options import (
     NO_LIMIT,
     chat_template_option,
@@ -44,6 +45,7 @@ _MAX_TOKENS = 1024
     metavar="FILE",
     help="Keep what the model made of the prompt here, so that a prompt that begins the same is read faster.",
 )
+@pipeline_options
 @chat_template_option
 @engine_options
 @sampler_options
@@ -58,6 +60,8 @@ def command(
     raw: bool,
     no_special: bool,
     prompt_cache: Path | None,
+    ray: str | None,
+    pipeline: int | None,
     chat_template: str | None,
     quiet: bool,
     **options: Any,
@@ -71,7 +75,15 @@ def command(
     if prompt is not None and prompt_option is not None:
         raise click.UsageError("The prompt is given twice: as an argument and with -p.")
     prompt = prompt if prompt is not None else prompt_option
-    if prompt is None and not raw and prompt_cache is None and sys.stdin.isatty() and sys.stdout.isatty():
+    is_spread = ray is not None or pipeline is not None
+    if (
+        prompt is None
+        and not raw
+        and prompt_cache is None
+        and not is_spread
+        and sys.stdin.isatty()
+        and sys.stdout.isatty()
+    ):
         from .chat import command as chat
 
         names = {"model": model, "system": system, "max_tokens": max_tokens, "chat_template": chat_template}
@@ -81,10 +93,10 @@ def command(
 
     from ..generation.prompt_cache import load_prompt, saving
     from .answer import after_prompt, generate_options, print_pieces, why_cut
-    from .loading import load_model
 
     with ExitStack() as stack:
-        llm = stack.enter_context(load_model(model, chat_template=chat_template, **pop_engine_options(options)))
+        engine = pop_engine_options(options)
+        llm = stack.enter_context(open_model(model, ray=ray, pipeline=pipeline, chat_template=chat_template, **engine))
         ids = encode_question(llm, text, system=system, raw=raw, special=not no_special)
         session = stack.enter_context(llm.session())
         if prompt_cache is not None and prompt_cache.exists():

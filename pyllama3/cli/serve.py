@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import OptionError
+from .opening import open_model, pipeline_options
 from .options import chat_template_option, engine_options, given, model_option, pop_engine_options, sampler_options
 from .output import say
 
@@ -39,6 +41,7 @@ from .output import say
     metavar="NAME",
     help="Answer under this name, beside localhost, addresses and the machine's. Can be repeated.",
 )
+@pipeline_options
 @chat_template_option
 @engine_options
 @sampler_options
@@ -51,6 +54,8 @@ def command(
     api_key: str | None,
     origins: tuple[str, ...],
     hosts: tuple[str, ...],
+    ray: str | None,
+    pipeline: int | None,
     chat_template: str | None,
     **sampling: Any,
 ) -> None:
@@ -67,15 +72,17 @@ def command(
         raise OptionError(f"serve needs {error.name}; install it with: pip install 'pyllama3[server]'") from None
     import socket
 
-    from .loading import load_model
-
     options = pop_engine_options(sampling)
     listener = run.bind(host, port)
     url = run.address(listener)
     say(f"{url} is loading {model}", err=True)
 
+    stack = ExitStack()
+
     def load() -> Service:
-        llm = load_model(model, chat_template=chat_template, **options)
+        llm = stack.enter_context(
+            open_model(model, ray=ray, pipeline=pipeline, parallel=parallel, chat_template=chat_template, **options)
+        )
         service = Service(llm, name=alias or Path(model).name, parallel=parallel, defaults=given(sampling))
         say(
             f"{url} is ready: {parallel} texts at a time of up to {llm.context} tokens; "
@@ -86,4 +93,5 @@ def command(
         return service
 
     names = {name.lower() for name in (*hosts, host, socket.gethostname())}
-    run.run_server(listener, load, Access(api_key=api_key or None, hosts=names, origins=origins))
+    with stack:
+        run.run_server(listener, load, Access(api_key=api_key or None, hosts=names, origins=origins))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..runtime.state import State
+from ..runtime.passes import Passes
 
 
 class Places:
     """The sequences of a cache. Those that are free keep what they hold until another text needs them."""
 
-    def __init__(self, state: State, count: int) -> None:
+    def __init__(self, state: Passes, count: int) -> None:
         self._state = state
         self._held: list[list[int]] = [[] for _ in range(count)]
         self._free = list(range(count))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..arguments import integer
 from ..errors import PyLlama3Error
-from ..runtime.model import EngineModel
+from ..runtime.model import Model
+from ..runtime.passes import MakePasses
 from ..runtime.state import BATCH, State
 from .generation import Generation, Piece
 from .places import Places, common_length
@@ -54,7 +55,7 @@ class Scheduler:
     in the making.
     """
 
-    def __init__(self, model: EngineModel, *, context: int, sequences: int) -> None:
+    def __init__(self, model: Model, *, context: int, sequences: int, make_passes: MakePasses = State) -> None:
         """Allocate the cache of so many sequences.
 
         Raises:
@@ -62,7 +63,7 @@ class Scheduler:
             OptionError: the number of sequences is out of range.
         """
         sequences = integer("the number of sequences", sequences, least=1, most=MAX_SEQUENCES)
-        self._state = State(model, context=context, sequences=sequences, batch=max(BATCH, sequences))
+        self._state = make_passes(model, context=context, sequences=sequences, batch=max(BATCH, sequences))
         self._places = Places(self._state, sequences)
         self._slots: dict[Generation, _Slot] = {}
 

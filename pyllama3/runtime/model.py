@@ -17,10 +17,11 @@ from ..backends.arrays import Pool
 from ..config import CACHE_TYPES, PRECISIONS, CacheType, Precision
 from ..errors import OptionError, WeightsError
 from ..weights import Tensor, TensorType, Weights
+from ..weights.layout import EMBEDDING, OUTPUT, OUTPUT_NORM
 
 
-class EngineModel:
-    """A model whose weights the engine has; states only read it, so that many may share it."""
+class Model:
+    """What is known of a model, wherever its weights are, and how it is to be computed."""
 
     def __init__(
         self,
@@ -31,7 +32,7 @@ class EngineModel:
         precision: Precision = "default",
         cache_type: CacheType | None = None,
     ) -> None:
-        """Hand weights to an engine.
+        """Choose how to compute.
 
         With `precision` "exact", states compute and by default cache in single precision only; otherwise the vectors
         that packed matrices are multiplied with are quantized, to 16 bits, or for "fast" to 8 bits where the processor
@@ -39,7 +40,6 @@ class EngineModel:
 
         Raises:
             OptionError: the precision or the cache type is unknown.
-            WeightsError: the model is larger than the engine allows.
         """
         if text("the precision", precision) not in PRECISIONS:
             raise OptionError(f"the precision is {shown(precision)}; allowed: {', '.join(PRECISIONS)}")
@@ -53,6 +53,65 @@ class EngineModel:
         self.activation_bits = _activation_bits(engine, precision)
         """Bits of a number that quantized matrices are multiplied with: 8, 16, or 32 for floats."""
         self._weights = weights
+
+    def __reduce__(self) -> NoReturn:
+        raise OptionError("a model in an engine cannot be pickled or copied; load it in each process")
+
+    @property
+    def in_engine(self) -> EngineModel:
+        """The model, if its weights are in an engine of this process.
+
+        Raises:
+            OptionError: they are not.
+        """
+        raise OptionError("the weights of this model are in other processes, which give logits and nothing else")
+
+    def check_logits(self, logits: NDArray[np.float32]) -> None:
+        """Check that logits (..., vocab_size) which the model gave are numbers.
+
+        Raises:
+            WeightsError: some are not, so that no token can be chosen by them.
+        """
+        finite = np.isfinite(logits)
+        if not finite.all():
+            raise self.damage(
+                f"{finite.size - np.count_nonzero(finite)} of {finite.size} logits are not finite numbers"
+            )
+
+    def damage(self, found: str) -> WeightsError:
+        """Return the error for numbers that good weights do not lead to."""
+        return WeightsError(f"{self._weights.path}: {found}; the weights are damaged, or too large for this precision")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest that tells models apart: of the hyper-parameters, and of both ends of each tensor."""
+        digest = hashlib.blake2b(repr(self.config).encode(), digest_size=16)
+        for name, tensor in sorted(self._weights.tensors.items()):
+            digest.update(f"{name} {tensor.type} {tensor.shape}".encode())
+            for shard in tensor.shards:
+                digest.update(shard[:4096].tobytes() + shard[-4096:].tobytes())
+        return digest.hexdigest()
+
+
+class EngineModel(Model):
+    """A model whose weights the engine has; states only read it, so that many may share it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        weights: Weights,
+        *,
+        threads: int,
+        precision: Precision = "default",
+        cache_type: CacheType | None = None,
+    ) -> None:
+        """Hand weights to an engine; of a part of a model, those that it has.
+
+        Raises:
+            OptionError: the precision or the cache type is unknown.
+            WeightsError: the model is larger than the engine allows.
+        """
+        super().__init__(engine, weights, threads=threads, precision=precision, cache_type=cache_type)
         config = weights.config
         limits = engine.Llama3Model
         for name, found, most in (
@@ -72,21 +131,23 @@ class EngineModel:
             config.vocab_size,
             config.norm_eps,
         )
+        self.has_head = OUTPUT_NORM in weights.tensors
+        """Whether it gives logits, which all but the last part of a model do not."""
         self._factors = None
         if config.rope_factors is not None:
             factors = np.array(config.rope_factors, np.float32)
             self._factors = engine.view(factors.view(np.uint8), "float32")
         self.core.set_rope(engine.RopeStyle(config.rope_style), config.rope_theta, self._factors, config.rope_magnitude)
         self._pool = Pool(engine)
-        # the output matrix, often the largest, is packed first: while it is, it takes its memory twice
-        embedding = weights.tensors["token_embd.weight"].joined()  # once, where it is the output matrix, too
-        tensors = {"output.weight": embedding, **weights.tensors, "token_embd.weight": embedding}
+        tensors = weights.tensors
+        if EMBEDDING in tensors:
+            embedding = tensors[EMBEDDING].joined()  # once, where it is the output matrix, too
+            # the output matrix, often the largest, is packed first: while it is, it takes its memory twice
+            output = {OUTPUT: embedding} if self.has_head else {}
+            tensors = {**output, **tensors, EMBEDDING: embedding}
         with ThreadPoolExecutor(threads) as packers:
             for name, tensor in tensors.items():
                 self._set_tensor(name, tensor, packers)
-
-    def __reduce__(self) -> NoReturn:
-        raise OptionError("a model in an engine cannot be pickled or copied; load it in each process")
 
     def _set_tensor(self, name: str, tensor: Tensor, packers: Executor) -> None:
         engine = self.engine
@@ -107,36 +168,15 @@ class EngineModel:
             list(packers.map(lambda part: target.pack(part, self.threads), range(self.threads)))
             tensor.release()
 
-    def check_logits(self, logits: NDArray[np.float32]) -> None:
-        """Check that logits (..., vocab_size) which the model gave are numbers.
-
-        Raises:
-            WeightsError: some are not, so that no token can be chosen by them.
-        """
-        finite = np.isfinite(logits)
-        if not finite.all():
-            raise self.damage(
-                f"{finite.size - np.count_nonzero(finite)} of {finite.size} logits are not finite numbers"
-            )
-
-    def damage(self, found: str) -> WeightsError:
-        """Return the error for numbers that good weights do not lead to."""
-        return WeightsError(f"{self._weights.path}: {found}; the weights are damaged, or too large for this precision")
+    @property
+    def in_engine(self) -> EngineModel:
+        """The model."""
+        return self
 
     @functools.cached_property
     def output_norm(self) -> Any:
         """Weights (dim) of the norm in front of the output matrix, as methods of the engine take them."""
-        return self.engine.view(self._weights.tensors["output_norm.weight"].data, "float32")
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Digest that tells models apart: of the hyper-parameters, and of both ends of each tensor."""
-        digest = hashlib.blake2b(repr(self.config).encode(), digest_size=16)
-        for name, tensor in sorted(self._weights.tensors.items()):
-            digest.update(f"{name} {tensor.type} {tensor.shape}".encode())
-            for shard in tensor.shards:
-                digest.update(shard[:4096].tobytes() + shard[-4096:].tobytes())
-        return digest.hexdigest()
+        return self.engine.view(self._weights.tensors[OUTPUT_NORM].data, "float32")
 
 
 def _arrays(tensor: Tensor, view: Callable[[NDArray[np.uint8], str], Any]) -> list[Any]:

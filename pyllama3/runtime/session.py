@@ -15,27 +15,30 @@ from ..arguments import flag, integer, items, shown
 from ..backends import Engine
 from ..config import ModelConfig
 from ..errors import ContextError, OptionError, StoppedError
-from .model import EngineModel
+from .model import Model
+from .passes import MakePasses, Passes
 from .state import State
 
 
 class Session:
     """One sequence: tokens are fed, logits come back. A session is used by one thread at a time."""
 
-    def __init__(self, model: EngineModel, *, context: int, threads: int | None = None) -> None:
-        self._open_state: State | None = State(model, context=context, threads=threads, grows=True)
+    def __init__(
+        self, model: Model, *, context: int, threads: int | None = None, make_passes: MakePasses = State
+    ) -> None:
+        self._open_state: Passes | None = make_passes(model, context=context, threads=threads, grows=True)
         self._ids: list[int] = []
         self._used = threading.Lock()
         self._interrupted = False
 
     @property
-    def _state(self) -> State:
+    def _state(self) -> Passes:
         if self._open_state is None:
             raise OptionError("the session is closed")
         return self._open_state
 
     @property
-    def model(self) -> EngineModel:
+    def model(self) -> Model:
         """Model that the session belongs to."""
         return self._state.model
 

@@ -194,11 +194,12 @@ class State:
         """Return the same buffer as methods of the engine take it."""
         return self._buffers[name]
 
-    def forward(self, rows: int, logit_rows: int) -> NDArray[np.float32]:
+    def forward(self, rows: int, logit_rows: int, residual: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Run a batch and return a view of the logits (logit_rows, vocab_size), valid until the next batch.
 
         The logits of a row are the same, to the last bit, whatever other rows there are and however many threads
-        compute.
+        compute. A part of a model goes on with the residual stream (rows, dim) of the part before it, and the result
+        of all but the last part is the residual stream.
 
         Raises:
             BackendError: there is not enough memory for so many positions or rows; nothing was computed.
@@ -206,6 +207,8 @@ class State:
         """
         self._reserve(int(self.positions[:rows].max()) + 1, rows)
         pace = self._paces[rows >= _LONG]
+        if residual is not None:
+            self.buffer("RESIDUAL")[: residual.size] = residual.ravel()
         threads = pace.choose()
         self._workers.start(threads - 1)
         started = time.monotonic()
@@ -216,6 +219,9 @@ class State:
         pace.learn(threads, (time.monotonic() - started) / rows)
         if not self._has_large_pages and self._sequences == 1 and 2 * self.positions[rows - 1] >= self._positions:
             self._enlarge_pages()
+        if not self.model.has_head:
+            dim = self.model.config.dim
+            return self.buffer("RESIDUAL")[: rows * dim].reshape(rows, dim)
         vocab_size = self.model.config.vocab_size
         return self.buffer("LOGITS")[: logit_rows * vocab_size].reshape(logit_rows, vocab_size)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..arguments import shown
-from ..errors import OptionError, PyLlama3Error
+from ..errors import ClusterError, OptionError, PyLlama3Error
 from ..generation.generation import Generation, Piece
 from ..generation.sampling import SamplerOptions
 from ..model import Llama
@@ -97,12 +97,18 @@ class LocalAnswerer:
         self._scheduler.add(generation)
 
     def wait(self) -> Sequence[Answer]:
-        """Return the answers to wrong questions, or those that a pass has finished."""
+        """Return the answers to wrong questions, or those that a pass has finished.
+
+        Raises:
+            ClusterError: a part of the model, on another machine, has died.
+        """
         answers, self._refused = self._refused, []
         if answers:
             return answers
         for generation, piece in self._scheduler.step():
             job = self._jobs[generation]
+            if isinstance(piece, ClusterError):
+                raise piece  # no question is to blame
             if isinstance(piece, PyLlama3Error):
                 del self._jobs[generation]
                 answers.append(_refusal(job.question, piece))

@@ -14,6 +14,7 @@ from .tensor import Tensor
 from .types import TensorType
 
 EMBEDDING = "token_embd.weight"
+OUTPUT_NORM = "output_norm.weight"
 OUTPUT = "output.weight"
 """Optional: a model without it is tied and uses the embedding as its output matrix."""
 
@@ -50,7 +51,7 @@ def _all_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield f"blk.{n}.{name}.weight", shape
             if len(shape) == 2:
                 yield f"blk.{n}.{name}.bias", shape[:1]
-    yield "output_norm.weight", (dim,)
+    yield OUTPUT_NORM, (dim,)
     yield OUTPUT, (config.vocab_size, dim)
 
 

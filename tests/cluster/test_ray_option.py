@@ -9,24 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
-from clusters import need_ray
+from clusters import need_ray, processes_of
 from paths import ROOT
 from test_batch_over_ray import CONTEXT, write_requests
 from tiny_models import write_tiny
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": ""}
-
-
-def processes_of(ancestor: int) -> set[int]:
-    """Return the processes that a session of a terminal has begun; Ray's stay in it."""
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if int((folder / "stat").read_text().rpartition(") ")[2].split()[3]) == ancestor:
-                found.add(int(folder.name))
-        except (OSError, ProcessLookupError):
-            continue
-    return found
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:

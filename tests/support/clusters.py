@@ -54,3 +54,15 @@ def actors(cluster: Any) -> list[int]:
         if parent in raylets and name.startswith(b"ray::Actor"):
             found.append(int(folder.name))
     return found
+
+
+def processes_of(ancestor: int) -> set[int]:
+    """Return the processes that a session of a terminal has begun; Ray's stay in it."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if int((folder / "stat").read_text().rpartition(") ")[2].split()[3]) == ancestor:
+                found.add(int(folder.name))
+        except (OSError, ProcessLookupError):
+            continue
+    return found

@@ -69,7 +69,7 @@ def explain(llm: Llama, prompt: Sequence[int], *, max_tokens: int, options: Samp
             if id in llm.tokenizer.stop_ids or len(choices) == max_tokens:
                 break
             logits = session.feed([id])
-        insight = look_inside(Trace(session.model, ids[:-1], context=most))
+        insight = look_inside(Trace(session.model.in_engine, ids[:-1], context=most))
     return Explanation(ids=ids, prompt_length=len(prompt), options=options, choices=choices, insight=insight)
 
 
