@@ -28,7 +28,7 @@ def command(model: str, host: str, port: int) -> None:
 
     folder = engine_dir() / "web"
     if not (folder / "index.html").is_file():
-        raise BackendError(f"{folder}: the site has not been built; run 'invoke web'")
+        raise BackendError(f"{folder}: the page is not there; in a checkout, 'invoke web' makes it")
     with download_progress(model) as progress:
         path = find_model(model, progress=progress)
     if not _begins_with(path, MAGIC):

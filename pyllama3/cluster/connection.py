@@ -72,9 +72,9 @@ def connect(address: str, *, actors: int | None, threads: int | None) -> Iterato
             warnings.simplefilter("ignore")
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
     except ConnectionError as error:
-        token = "it answers only who has its token, if RAY_AUTH_MODE is token where it runs"
-        hint = "begin one with: ray start --head" if address == AUTO else f"{last_line(error)}; {token}"
-        raise ClusterError(f"{address}: no Ray cluster can be reached; {hint}") from error
+        token = "one that runs answers only who has its token, if RAY_AUTH_MODE is token there"
+        hint = "begin one with: ray start --head" if address == AUTO else last_line(error)
+        raise ClusterError(f"{address}: no Ray cluster can be reached; {hint}; {token}") from error
     except Exception as error:  # Ray's own, grpc's and Python's
         raise ClusterError(f"{address}: Ray did not begin ({last_line(error)})") from error
     logging.getLogger("ray").setLevel(logging.CRITICAL)

@@ -97,5 +97,5 @@ def test_what_is_missing_is_told(folder: Path, tmp_path: Path) -> None:
         assert told in process.communicate()[1]
         assert process.returncode == 1
     process = start(tmp_path / "empty", "-m", str(folder))
-    assert process.communicate()[1].endswith("web: the site has not been built; run 'invoke web'\n")
+    assert process.communicate()[1].endswith("web: the page is not there; in a checkout, 'invoke web' makes it\n")
     assert process.returncode == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pexpect
+import pytest
 from clusters import need_ray, processes_of
 from paths import ROOT
 from test_batch_over_ray import CONTEXT, write_requests
@@ -61,7 +62,9 @@ def test_addresses_that_are_none(tmp_path: Path) -> None:
     assert (code, errors.splitlines()[-1]) == (2, "Error: --actors is for clusters: it needs --ray.")
 
 
-def test_no_cluster(tmp_path: Path) -> None:
+def test_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need_ray()
-    expected = "pyllama3: auto: no Ray cluster can be reached; begin one with: ray start --head\n"
+    monkeypatch.setitem(ENVIRONMENT, "RAY_TMPDIR", str(tmp_path))  # where Ray looks for one
+    expected = "pyllama3: auto: no Ray cluster can be reached; begin one with: ray start --head"
+    expected += "; one that runs answers only who has its token, if RAY_AUTH_MODE is token there\n"
     assert run(tmp_path, "--ray", "auto") == (1, expected)

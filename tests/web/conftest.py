@@ -51,9 +51,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser."""
+    """A browser, for a module: as long as it is there, the thread has an event loop, and others cannot begin one."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'pyllama3[browser]'")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
