@@ -201,6 +201,21 @@ def test_no_width_is_too_narrow(page: Tab, url: str, width: int, dark: bool) -> 
     assert (background == "rgb(22, 24, 28)") == dark
 
 
+@pytest.mark.parametrize("repeat_prompt", [False, True])
+def test_each_token_is_the_one_that_was_chosen(path: Path, repeat_prompt: bool) -> None:
+    """With penalties, for which it matters what counts as recent."""
+    defaults = {"repeat_penalty": 1.8, "repeat_prompt": repeat_prompt, "logit_bias": WITHOUT_END}
+    sampling = {"seed": 3, "temperature": 0.7}
+    with serving(Llama.load(path, context=CONTEXT), **defaults) as url:
+        body = {"prompt": [1, 2, 3, 40, 41, 42] * 4, "max_tokens": 40, **sampling, "return_token_ids": True}
+        (answer,) = httpx.post(f"{url}/v1/completions", json=body, timeout=60).json()["choices"]
+        for at, id in enumerate(answer["token_ids"]):
+            asked = {"prompt": answer["prompt_token_ids"], "answer": answer["token_ids"][:at], **sampling}
+            why = httpx.post(f"{url}/why", json=asked).json()
+            assert why["chosen"]["id"] == id
+            assert why["begin"] <= why["random"] < why["end"]
+
+
 def test_files(url: str) -> None:
     for name in FILES:
         response = httpx.get(f"{url}/page/{name}")

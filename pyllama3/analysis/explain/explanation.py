@@ -89,8 +89,8 @@ def explain_token(
     sampler = TokenSampler(engine, vocab_size, options, find_bias(options, llm.tokenizer, vocab_size))
     sampler.remember(answer)
     adjusted = sampler.adjusted(logits)
-    ids = [*prompt, *answer]
-    recent = ids[-options.repeat_last_n :] if options.repeat_last_n else []
+    penalized = options.penalized([*prompt, *answer], len(prompt))
+    recent = penalized[-options.repeat_last_n :] if options.repeat_last_n else []
     random = None
     if options.temperature:
         if options.seed is None:
