@@ -7,6 +7,7 @@ import math
 import os
 import re
 import socket
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ def connect(address: str, *, actors: int | None, threads: int | None) -> Iterato
             "include_dashboard": False,
         }
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _unheard():
             warnings.simplefilter("ignore")
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
     except ConnectionError as error:
@@ -86,17 +87,33 @@ def connect(address: str, *, actors: int | None, threads: int | None) -> Iterato
         ray.shutdown()
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep away what Ray's C++ code writes to standard error; what Python writes there goes on."""
+    usual, saved = sys.stderr, os.dup(2)
+    with open(os.devnull, "wb") as nowhere, os.fdopen(saved, "w", encoding=usual.encoding, errors=usual.errors) as here:
+        sys.stderr = here
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            here.flush()
+            os.dup2(saved, 2)
+            sys.stderr = usual
+
+
 def _check(address: str) -> None:
-    """Check that an address may be one of a cluster, as Ray itself takes half a minute to find out."""
-    if address in (AUTO, LOCAL):
+    """Check that somebody listens at an address, as Ray itself takes half a minute to find out, or for ever."""
+    named = os.environ.get("RAY_ADDRESS", "") if address == AUTO else address
+    match = re.fullmatch(r"(?:ray://)?([^/]+):(\d{1,5})", named)
+    if match is None and address in (AUTO, LOCAL):
         return
-    match = re.fullmatch(r"ray://([^/]+):(\d{1,5})", address)
-    if match is None:
+    if match is None or (address != AUTO and not address.startswith("ray://")):
         raise OptionError(f"--ray is {address!r:.80}; allowed: {AUTO}, {LOCAL}, ray://HOST:PORT")
     try:
         socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=_PATIENCE).close()
     except (OSError, OverflowError) as error:
-        raise ClusterError(f"{address}: nobody listens there ({error})") from None
+        raise ClusterError(f"{named}: nobody listens there ({error})") from None
 
 
 def share(machines: Sequence[int], actors: int | None, threads: int | None) -> Share:
