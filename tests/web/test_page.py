@@ -102,7 +102,7 @@ def test_smollm2_answers_as_the_host_does(
 
 
 def test_smollm2_answers_as_the_fastest_backend_does(smollm2_path: Path, open_page: OpenPage, serve: Serve) -> None:
-    """Its sums are rounded in another way, so that one draw in a hundred may be another one: hence without draws."""
+    """Its sums are rounded in another way, so that a few draws of a thousand are other ones: hence without draws."""
     page = open_page(serve(smollm2_path))
     page.wait_for_selector("#send:enabled")
     set_options(page, {"temperature": 0}, 24)
