@@ -67,6 +67,14 @@ HAS_FUT = bool(os.environ.get("FUT") or shutil.which("fut"))
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on the PATH")
 
 
+def test_no_variable_hides_what_generated_python_calls() -> None:
+    """Pyfut renames such variables; fut does not, and its functions fail then."""
+    called = "range|len|min|max|round|abs|int|float|bool|array|math|struct"
+    variable = re.compile(rf"\b(?:int|float|double|nint|long|short|byte|bool)(?:\[[^\]]*\])?[!?]* ({called})\b(?! *\()")
+    for path in sorted((ROOT / "src").glob("*.fu")):
+        assert variable.findall(path.read_text("utf-8")) == [], path.name
+
+
 @pytest.fixture(params=["pyfut", pytest.param("fut", marks=pytest.mark.skipif(not HAS_FUT, reason="no fut here"))])
 def compiler(request: pytest.FixtureRequest) -> str:
     return str(request.param)
