@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from pyllama3 import Llama  # noqa: E402
-from pyllama3.analysis.bench.machine import describe_machine  # noqa: E402
+from pyllama3.analysis.bench.machine import processor_title  # noqa: E402
 
 MACHINES = (1, 2, 4, 8, 16, 32, 64)
 BYTES_PER_WEIGHT = 0.58
@@ -91,7 +91,7 @@ def measure(model: str, rounds: int) -> tuple[float, float]:
     """Return the seconds of a pass for each weight, and for each weight and row, on this machine."""
     counts = (1, 2, 4, 8, 16, 32, 64)
     with Llama.load(model) as llm, llm.session() as session:
-        weights = sum(tensor.shape[0] * tensor.shape[-1] for tensor in llm._weights.tensors.values())
+        weights = llm._weights.parameters
         taken: dict[int, list[float]] = {count: [] for count in counts}
         for _ in range(rounds):
             for count in counts:
@@ -123,9 +123,7 @@ def main(model: str, rounds: int, link: float, latency: float, call: float, memo
     """Print tables in Markdown."""
     fixed, per_row = measure(model, rounds)
     cluster = Cluster(fixed, per_row, link * 1e9 / 8, (latency + call) / 1e3, memory * 1e9)
-    print(
-        f"{describe_machine()}: {1e12 * fixed:.3g} ps per weight and pass, {1e12 * per_row:.3g} ps per weight and row"
-    )
+    print(f"{processor_title()}: {1e12 * fixed:.3g} ps per weight and pass, {1e12 * per_row:.3g} ps per weight and row")
     print(f"{link:g} Gbit/s, {latency:g} ms, {call:g} ms per call, {memory:g} GB\n")
     print("| model | how | " + " | ".join(f"{count}" for count in MACHINES) + " |")
     print("|---|---|" + "---:|" * len(MACHINES))

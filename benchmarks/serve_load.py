@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from models import find_file  # noqa: E402
 
 from pyllama3 import Llama  # noqa: E402
-from pyllama3.analysis.bench.machine import describe_machine  # noqa: E402
+from pyllama3.analysis.bench.machine import describe_machine, processor_title  # noqa: E402
 
 PORT = 8199
 SUBJECTS = ("the sea", "rivers", "bread", "the moon", "trains", "bees", "paper", "music")
@@ -221,7 +221,7 @@ def main(
 ) -> None:
     """Load SERVERs: pyllama3, llama_cpp, or URLs."""
     machine = describe_machine()
-    click.echo(f"{machine['cpu_info']}, {machine['cores']} cores, {machine['c_compiler']}, {machine['test_time']}")
+    click.echo(f"{processor_title()}, {machine['c_compiler']}, {machine['test_time']}")
     path = find_file(model)
     for name in servers:
         with running(name, path, parallel, context, peer_python) as (url, pid):

@@ -77,7 +77,7 @@ def command(
     Random weights need no download: smollm2-135m, llama3.2-1b, llama3.2-3b, llama3.1-8b, llama3.1-70b.
     """
     from ..analysis.bench import tables
-    from ..analysis.bench.machine import describe_machine
+    from ..analysis.bench.machine import describe_machine, processor_title
     from ..analysis.bench.measure import make_tests, measure
     from ..analysis.bench.plot import check_plot, draw
 
@@ -91,15 +91,14 @@ def command(
         results += measure(
             load, tests, backend=backend, precision=precision, threads=threads, repetitions=repetitions, report=_report
         )
-    machine = describe_machine()
     if output == "md":
         say(tables.markdown(results))
     elif output == "csv":
         say(tables.as_csv(results))
     else:
-        say(tables.as_json(results, machine))
+        say(tables.as_json(results, describe_machine()))
     if plot is not None:
-        draw(results, plot, f"{machine['cpu_info']}, {machine['cores']} cores")
+        draw(results, plot, processor_title())
 
 
 def _loaders(models: Sequence[str], shapes: Sequence[str], types: Sequence[str]) -> Iterator[Callable[[], Weights]]:

@@ -26,3 +26,8 @@ def describe_machine() -> dict[str, str | int]:
         "cflags": " ".join(manifest["cflags"].get(f"{variant}.c", [])),
         "test_time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def processor_title() -> str:
+    """Return the processor and its cores, as a heading of measurements says them."""
+    return f"{processor_name()}, {physical_cores()} cores"
