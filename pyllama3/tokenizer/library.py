@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import TokenizerError
@@ -24,14 +25,12 @@ class LibraryEncoder:
             import tokenizers
         except ImportError:
             raise TokenizerError(
-                "this tokenizer.json is not byte-level BPE; pip install 'pyllama3[hf]' adds the library that runs it"
+                "this tokenizer is not one of ours; pip install 'pyllama3[hf]' adds the library that runs it"
             ) from None
 
         def build(content: Mapping[str, Any]) -> tokenizers.Tokenizer:
-            try:
+            with _its_errors():
                 tokenizer = tokenizers.Tokenizer.from_str(json.dumps(content))
-            except Exception as error:  # its only class of errors
-                raise TokenizerError(f"the library tokenizers says: {' '.join(str(error).split())}") from error
             tokenizer.encode_special_tokens = True
             tokenizer.no_padding()
             tokenizer.no_truncation()
@@ -42,11 +41,27 @@ class LibraryEncoder:
         self._later = self._first if later == algorithm.content else build(later)
 
     def encode(self, text: str, before: Before) -> list[int]:
-        """Return the ids of a text that has no special tokens."""
+        """Return the ids of a text that has no special tokens.
+
+        Raises:
+            TokenizerError: the library fails, as a part of the file that it does not check is damaged.
+        """
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         tokenizer = self._first if before == "nothing" else self._later
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        with _its_errors():
+            ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+
+@contextmanager
+def _its_errors() -> Iterator[None]:
+    """Make errors ours: the library knows only Exception, and panics of Rust are not even that."""
+    try:
+        yield
+    except (KeyboardInterrupt, GeneratorExit, SystemExit):
+        raise
+    except BaseException as error:
+        raise TokenizerError(f"the library tokenizers says: {' '.join(str(error).split())}") from error
 
 
 def _without_first_prefix(value: Any) -> Any:

@@ -22,6 +22,7 @@ from pth_files import write_pth
 from safetensors_files import CHECKPOINTS
 from sentence_pieces import METADATA
 from tiny_models import write_tiny
+from variants_hf import sentencepiece_model
 
 from pyllama3 import Llama
 from pyllama3.conversation import read_messages
@@ -78,6 +79,16 @@ def _write_pickled(folder: Path) -> None:
     tensors = read_safetensors(folder / "model.safetensors")
     write_pth(folder / "pytorch_model.bin", {name: tensor.dequantize() for name, tensor in tensors.items()})
     (folder / "model.safetensors").unlink()
+
+
+def _write_pieces(is_unigram: bool) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        _copy("huggingface-tied-bf16")(folder)
+        (folder / "tokenizer.json").unlink()
+        (folder / "tokenizer_config.json").write_text("{}")
+        (folder / "tokenizer.model").write_bytes(sentencepiece_model(is_unigram))
+
+    return write
 
 
 def _write_llama2c(folder: Path) -> None:
@@ -203,6 +214,12 @@ READERS = {
         write=_copy("huggingface-tied-bf16"),
         files=dict.fromkeys(HUGGINGFACE, mutated_json),
         read=lambda folder: use(folder),
+    ),
+    "pieces": Reader(
+        write=_write_pieces(False), files={"tokenizer.model": mutated_bytes}, read=lambda folder: use(folder)
+    ),
+    "pieces-unigram": Reader(
+        write=_write_pieces(True), files={"tokenizer.model": mutated_bytes}, read=lambda folder: use(folder)
     ),
     "safetensors": Reader(
         write=_copy("huggingface-tied-bf16"),

@@ -283,8 +283,10 @@ def _pieces(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+_OF_PROTOCOL_BUFFERS = ("sentencepiece", "sentencepiece-fast", "sentencepiece-unigram", "sentencepiece-unigram-class")
 _OF_PIECES = (
-    *("unigram", "metaspace-first", "metaspace-always", "prepend", "llama-class", "llama-legacy", "sentencepiece"),
+    *("unigram", "metaspace-first", "metaspace-always", "prepend", "llama-class", "llama-legacy"),
+    *_OF_PROTOCOL_BUFFERS,
 )
 
 
@@ -303,9 +305,10 @@ def _tokenizer(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
         "special_tokens": {bos: {"id": bos, "ids": [1 if of_pieces else 300], "tokens": [bos]}},
     }
     extra: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
-    if kind in ("llama-class", "llama-legacy", "sentencepiece"):
+    if kind in ("llama-class", "llama-legacy", "sentencepiece", "sentencepiece-unigram-class"):
         extra["tokenizer_class"] = "LlamaTokenizer"
         extra["legacy"] = kind == "llama-legacy"
+    if kind in ("llama-class", "llama-legacy", *_OF_PROTOCOL_BUFFERS):
         extra["add_bos_token"] = True
     if kind == "vocab-merges":
         extra["tokenizer_class"] = "GPT2Tokenizer"
@@ -366,14 +369,14 @@ def _tokenizer_files(recipe: Recipe, tokenizer: dict[str, Any]) -> dict[str, Any
             merges = "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in model["merges"])
             added = {entry["content"]: entry["id"] for entry in tokenizer["added_tokens"]}
             return {"vocab.json": model["vocab"], "merges.txt": merges, "added_tokens.json": added}
-        case "sentencepiece":
+        case kind if kind in _OF_PROTOCOL_BUFFERS:
             added = {entry["content"]: entry["id"] for entry in tokenizer["added_tokens"] if entry["id"] >= 300}
-            return {"tokenizer.model": sentencepiece_model(), "added_tokens.json": added}
+            return {"tokenizer.model": sentencepiece_model("unigram" in kind), "added_tokens.json": added}
     return {"tokenizer.json": tokenizer}
 
 
-def sentencepiece_model() -> bytes:
-    """Return PIECES as google/sentencepiece stores them."""
+def sentencepiece_model(is_unigram: bool = False, charsmap: bytes = b"") -> bytes:
+    """Return PIECES as google/sentencepiece stores them, with a normalization of characters."""
     import struct
 
     def varint(value: int) -> bytes:
@@ -395,8 +398,8 @@ def sentencepiece_model() -> bytes:
 
     names = [*PIECES, *(f"filler{id}" for id in range(len(PIECES), 300))]
     pieces = b"".join(field(1, piece(id, name)) for id, name in enumerate(names))
-    trainer = number(3, 2) + number(35, 1) + number(40, 0) + number(41, 1) + number(42, 2)
-    normalizer = field(1, b"identity") + number(3, 1) + number(4, 0) + number(5, 1)
+    trainer = number(3, 1 if is_unigram else 2) + number(35, 1) + number(40, 0) + number(41, 1) + number(42, 2)
+    normalizer = field(1, b"identity") + field(2, charsmap) + number(3, 1) + number(4, 0) + number(5, 1)
     return pieces + field(2, trainer) + field(3, normalizer)
 
 

@@ -20,6 +20,7 @@ from gguf_files import CHATML_SPECIAL, vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors_files import CHECKPOINTS, change_json, copied, write_safetensors
+from variants_hf import sentencepiece_model
 
 from pyllama3.config import RopeStyle
 from pyllama3.errors import TemplateError, TokenizerError
@@ -326,7 +327,10 @@ def test_ids_of_special_tokens(tied: Path) -> None:
     change_json(tied / "config.json", {"bos_token_id": ..., "eos_token_id": ...})
     assert ids() == (None, None, False, {301, 304})
     change_json(tied / "config.json", {"eos_token_id": 305})
-    with pytest.raises(TokenizerError, match=r"tokenizer.json: the EOS token 305 is not in the vocabulary"):
+    assert ids() == (None, None, False, {301, 304})
+    assert load_weights(tied).load_vocabulary().assumed[0] == "EOS token: none, as 305 is not the id of a token"
+    change_json(tied / "tokenizer_config.json", {"eos_token": 3.5})
+    with pytest.raises(TokenizerError, match=r"tokenizer.json: the EOS token 3.5 is not in the vocabulary"):
         ids()
 
 
@@ -463,6 +467,16 @@ def test_bad_tokenizers(changes: dict[str, Any], message: str) -> None:
         read(contents() | changes)
     assert message in str(info.value)
     assert "\n" not in str(info.value)
+
+
+def test_what_the_library_does_not_check(tied: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tied / "tokenizer.json").unlink()
+    (tied / "tokenizer_config.json").write_text("{}")
+    (tied / "tokenizer.model").write_bytes(sentencepiece_model(True, charsmap=b"\4\0\0\0abcd"))
+    tokenizer = Tokenizer(load_weights(tied).load_vocabulary())
+    with pytest.raises(TokenizerError, match="the library tokenizers says: index out of bounds"):
+        tokenizer.encode("hello")
+    assert "panicked" in capfd.readouterr().err  # nothing of ours can hold that back
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def gguf_metadata(vocabulary: Vocabulary, vocab_size: int) -> dict[str, Any]:
     }
     keys: dict[str, Any]
     if isinstance(algorithm, LibraryTokenizer):
-        raise TokenizerError("a tokenizer.json of this kind cannot be written to GGUF: it has no name for it")
+        raise TokenizerError("this kind of tokenizer cannot be written to GGUF, which has no name for it")
     if isinstance(algorithm, BytePairs):
         if not algorithm.pre.names:
             raise TokenizerError("the pre-tokenizer cannot be written to GGUF: it has no name for it")

@@ -15,13 +15,12 @@ from ...errors import TokenizerError
 from .base import BytePairs, LibraryTokenizer, Vocabulary
 from .byte_level import GPT2_PATTERN, spelled_out
 from .huggingface_added import check_id, read_added_tokens, template_tokens
-from .pieces import piece_byte, piece_bytes
+from .pieces import SPACE, piece_byte, piece_bytes
 from .pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
 from .stops import find_stop_ids
 
 _CHANGING_OPTIONS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
 """Options of the model which would make other tokens than byte-level BPE, if they are set."""
-_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
 def read_huggingface_vocabulary(
@@ -73,9 +72,10 @@ def read_huggingface_vocabulary(
         algorithm = LibraryTokenizer(content=content, space_prefix=_strips_a_space(content))
         is_byte_level = _has_step(content.get("decoder"), "ByteLevel")
         texts = spelled_out(names, literal) if is_byte_level else _piece_texts(names, literal)
-    bos_id, eos_id = _find_id("BOS", bos, known), _find_id("EOS", eos, known)
+    assumed: list[str] = []
+    bos_id, eos_id = _find_id("BOS", bos, known, assumed), _find_id("EOS", eos, known, assumed)
     stops = stop_ids if isinstance(stop_ids, list) else [stop_ids]
-    found_stops = [eos_id, *(_find_id("stop", stop, known) for stop in stops), *find_stop_ids(special)]
+    found_stops = [eos_id, *(_find_id("stop", stop, known, assumed) for stop in stops), *find_stop_ids(special)]
     return Vocabulary(
         tokens=texts,
         special=special,
@@ -88,7 +88,13 @@ def read_huggingface_vocabulary(
         unused=unused,
         edges={token.content: token.edges for token in tokens.values() if token.edges is not None},
         template_tokens=template_tokens(config),
+        assumed=tuple(dict.fromkeys(assumed)),
     )
+
+
+def is_llama_tokenizer(config: Mapping[str, Any]) -> bool:
+    """Tell whether a tokenizer_config.json names the class that always merges pairs, whatever the other files say."""
+    return str(config.get("tokenizer_class")).removesuffix("Fast") == "LlamaTokenizer"
 
 
 def _find_pre(tokenizer: Mapping[str, Any], model: Mapping[str, Any]) -> PreTokenizer | None:
@@ -188,15 +194,18 @@ def _piece_texts(names: Sequence[str], literal: frozenset[int]) -> list[bytes]:
     return texts
 
 
-def _find_id(what: str, token: Any, ids: Mapping[str, int]) -> int | None:
+def _find_id(what: str, token: Any, ids: Mapping[str, int], assumed: list[str]) -> int | None:
     name = token.get("content") if isinstance(token, dict) else token
     if name is None:
         return None
     if isinstance(name, str) and name in ids:
         return ids[name]
-    if type(name) is int and 0 <= name <= max(ids.values()):
+    if type(name) is not int:
+        raise TokenizerError(f"the {what} token {token!r:.80} is not in the vocabulary")
+    if 0 <= name <= max(ids.values()):
         return name
-    raise TokenizerError(f"the {what} token {token!r:.80} is not in the vocabulary")
+    assumed.append(f"{what} token: none, as {name!r:.40} is not the id of a token")
+    return None
 
 
 def _puts_in_front(post_processor: Any, name: str) -> bool:
@@ -217,14 +226,13 @@ def _as_transformers_builds_it(
     tokenizer: Mapping[str, Any], model: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what the library is to run: for LlamaTokenizer, `transformers` takes only vocabulary and merges."""
-    name = config.get("tokenizer_class")
-    if not isinstance(name, str) or name.removesuffix("Fast") != "LlamaTokenizer" or model.get("type", "BPE") != "BPE":
+    if not is_llama_tokenizer(config) or model.get("type", "BPE") != "BPE":
         return dict(tokenizer)
     prefix = config.get("add_prefix_space")
     prefixed = prefix is None or bool(prefix)
     scheme = ("always" if config.get("legacy") else "first") if prefixed else "never"
     steps: list[dict[str, Any]] = [
-        {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "},
+        {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
         {"type": "ByteFallback"},
         {"type": "Fuse"},
     ]
@@ -242,7 +250,7 @@ def _as_transformers_builds_it(
             "ignore_merges": False,
         },
         "normalizer": None,
-        "pre_tokenizer": {"type": "Metaspace", "replacement": _SPACE, "prepend_scheme": scheme, "split": False},
+        "pre_tokenizer": {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": False},
         "decoder": {"type": "Sequence", "decoders": steps},
     }
 

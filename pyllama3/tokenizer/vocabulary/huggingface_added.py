@@ -108,7 +108,7 @@ def _of_config(config: Mapping[str, Any], added: Mapping[str, Any]) -> Iterator[
         for content, id in added.items():
             if type(id) is not int:
                 raise TokenizerError(f"added token {content!r:.80} has id {id!r:.40}")
-            yield {"content": content, "special": content in contents}, id
+            yield {"content": content, "special": content in contents, "normalized": False}, id
     for entry in named:
         if isinstance(entry, str):
             yield entry, None

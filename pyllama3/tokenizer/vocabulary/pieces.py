@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ...errors import TokenizerError
 
-_SPACE = "\u2581"
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -20,12 +20,12 @@ def piece_byte(name: str) -> int | None:
 
 def piece_bytes(name: str) -> bytes:
     """Return the text of a token that is neither special nor a byte."""
-    return name.replace(_SPACE, " ").encode("utf-8", "replace")
+    return name.replace(SPACE, " ").encode("utf-8", "replace")
 
 
 def piece_name(token: bytes) -> str:
     """Return the spelling of a token that is neither special nor a byte."""
-    return token.decode("utf-8", "replace").replace(" ", _SPACE)
+    return token.decode("utf-8", "replace").replace(" ", SPACE)
 
 
 def byte_name(byte: int) -> str:

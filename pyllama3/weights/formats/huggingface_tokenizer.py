@@ -8,9 +8,10 @@ from typing import Any
 
 from ...errors import TemplateError, TokenizerError, WeightsError
 from ...tokenizer.vocabulary import Vocabulary
-from ...tokenizer.vocabulary.huggingface import read_huggingface_vocabulary
+from ...tokenizer.vocabulary.huggingface import is_llama_tokenizer, read_huggingface_vocabulary
 from ...tokenizer.vocabulary.meta import read_tokenizer_model
-from ...tokenizer.vocabulary.sentencepiece_model import read_sentencepiece_model
+from ...tokenizer.vocabulary.sentencepiece_file import SentencePieceFile, read_sentencepiece_file
+from ...tokenizer.vocabulary.sentencepiece_model import read_sentencepiece_vocabulary, unigram_contents
 from ..sampling import Sampling, huggingface_sampling
 from .json_files import read_json
 from .keys import Keys
@@ -44,7 +45,16 @@ def load_vocabulary(directory: Path, keys: Keys, vocab_size: int) -> Vocabulary:
     except WeightsError as error:
         raise TokenizerError(str(error)) from error
     if contents is None:
-        return _read_model(directory / "tokenizer.model", config, added, stop_ids, vocab_size)
+        path = directory / "tokenizer.model"
+        file = _read_model(path)
+        if isinstance(file, Vocabulary):
+            return file
+        config = file.roles | config
+        if not file.is_unigram or is_llama_tokenizer(config):
+            return read_sentencepiece_vocabulary(
+                file, config=config, added=added, stop_ids=stop_ids, vocab_size=vocab_size
+            )
+        contents = path, unigram_contents(file, config)
     path, content = contents
     try:
         return read_huggingface_vocabulary(
@@ -126,14 +136,12 @@ def _read_contents(directory: Path) -> tuple[Path, dict[str, Any]] | None:
     }
 
 
-def _read_model(
-    path: Path, config: Mapping[str, Any], added: Mapping[str, Any], stop_ids: Any, vocab_size: int
-) -> Vocabulary:
-    """Read tokenizer.model, which is SentencePiece's or a list of lines as Meta's."""
+def _read_model(path: Path) -> SentencePieceFile | Vocabulary:
+    """Read tokenizer.model, which is SentencePiece's, or a list of lines as Meta's is."""
     if not path.exists():
         raise TokenizerError(f"{path.parent}: no tokenizer.json, tokenizer.model, or vocab.json with merges.txt")
     try:
-        return read_sentencepiece_model(path, config=config, added=added, stop_ids=stop_ids, vocab_size=vocab_size)
+        return read_sentencepiece_file(path)
     except TokenizerError as error:
         try:
             return read_tokenizer_model(path)
