@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,5 +149,5 @@ def test_type_checkers_find_wrong_options(tmp_path: Path) -> None:
     )
     out, err, _ = mypy.run(["--no-error-summary", "--hide-error-context", str(program)])
     assert err == ""
-    lines = [line.removeprefix(f"{program}:") for line in out.splitlines() if ": error: " in line]
-    assert [line.partition(":")[0] for line in lines] == ["4", "5", "6", "7"], out
+    # mypy may remember a file of the same name and content in another directory
+    assert re.findall(r"program\.py:(\d+): error: ", out) == ["4", "5", "6", "7"], out
