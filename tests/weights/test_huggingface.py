@@ -329,7 +329,7 @@ def test_ids_of_special_tokens(tied: Path) -> None:
     change_json(tied / "config.json", {"eos_token_id": 305})
     assert ids() == (None, None, False, {301, 304})
     assert load_weights(tied).load_vocabulary().assumed[0] == "EOS token: none, as 305 is not the id of a token"
-    (tied / "tokenizer_config.json").write_text('{"eos_token": 3.5}')
+    change_json(tied / "config.json", {"eos_token_id": 3.5})
     with pytest.raises(TokenizerError, match=r"tokenizer.json: the EOS token 3.5 is not in the vocabulary"):
         ids()
 
