@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .arguments import instance, items
+from .arguments import flag, instance, items
 from .backends import Engine, load_engine
 from .config import CacheType, ModelConfig, Precision
 from .cpu import choose_threads
@@ -184,19 +184,32 @@ class Llama:
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
+        add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
         tools: Sequence[Mapping[str, Any]] | None = None,
         date: datetime.date | None = None,
     ) -> list[int]:
         """Return the tokens of a conversation in the model's own format, up to where its answer begins.
 
-        `tools` are function definitions in OpenAI's form, for templates that take them; `date` is today's by default.
+        Without `add_generation_prompt` they end behind the last message; with `continue_final_message` at the end of
+        its text, so that the model goes on with it. `tools` are function definitions in OpenAI's form, for templates
+        that take them; `date` is today's by default.
 
         Raises:
-            TemplateError: the model has no chat template, or the template refuses the messages.
+            TemplateError: the model has no chat template, or the template refuses the messages, or changes the last
+                one, which is to go on.
         """
         if self.template is None:
             raise TemplateError(f"{self._weights.path}: the model has no chat template; it can only continue text")
-        return encode_chat(self.tokenizer, self.template, messages, tools=tools, date=date)
+        return encode_chat(
+            self.tokenizer,
+            self.template,
+            messages,
+            add_generation_prompt=flag("add_generation_prompt", add_generation_prompt),
+            continue_final_message=flag("continue_final_message", continue_final_message),
+            tools=tools,
+            date=date,
+        )
 
     def generate(
         self,
@@ -257,18 +270,22 @@ class Llama:
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
+        continue_final_message: bool = False,
         tools: Sequence[Mapping[str, Any]] | None = None,
         date: datetime.date | None = None,
         **options: Unpack[TextOptions],
     ) -> Generator[Piece, None, None]:
         """Answer a conversation of {"role", "content"} messages; `options` are those of `generate`.
 
+        With `continue_final_message` the answer is what comes behind the text of the last message.
+
         Raises:
             ContextError: the conversation, or it and `max_tokens`, do not fit into the context.
             OptionError: an option is unknown or out of range.
             TemplateError: the model has no chat template, or the template refuses the messages.
         """
-        return self.generate(self.encode_chat(messages, tools=tools, date=date), **options)
+        ids = self.encode_chat(messages, continue_final_message=continue_final_message, tools=tools, date=date)
+        return self.generate(ids, **options)
 
     def agenerate(self, prompt: str | Sequence[int], **options: Unpack[TextOptions]) -> AsyncGenerator[Piece, None]:
         """Continue a text as `generate` does, for `async for`; cancelling the task ends it after what is being read."""
@@ -281,12 +298,14 @@ class Llama:
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
+        continue_final_message: bool = False,
         tools: Sequence[Mapping[str, Any]] | None = None,
         date: datetime.date | None = None,
         **options: Unpack[TextOptions],
     ) -> AsyncGenerator[Piece, None]:
         """Answer a conversation as `chat` does, for `async for`; see `agenerate`."""
-        return self.agenerate(self.encode_chat(messages, tools=tools, date=date), **options)
+        ids = self.encode_chat(messages, continue_final_message=continue_final_message, tools=tools, date=date)
+        return self.agenerate(ids, **options)
 
     def embed(
         self, texts: str | Sequence[str], *, pooling: Pooling = "mean", normalize: bool = True

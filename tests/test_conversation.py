@@ -251,3 +251,44 @@ def test_whatever_the_user_writes_the_markers_are_those_of_the_template(content:
         "<|im_start|><|im_end|><|im_start|><|im_end|><|im_start|>", special=True
     )
     assert CHATML_TOKENIZER.decode(ids) == template(CHATML).render(messages)
+
+
+TAKING = "{% for p in messages[-1].content %}[{{ p.text }}]{% endfor %}"
+"""A template that takes the parts of a content."""
+
+
+def continued(source: str, *messages: Any) -> str:
+    return template(source).render(messages, continue_final_message=True)
+
+
+def test_a_message_that_goes_on() -> None:
+    said = {"role": "assistant", "content": "Hel "}
+    begun = template(CHATML).render(USER)
+    assert continued(CHATML, *USER, said) == begun + "Hel "
+    assert continued(LLAMA3, *USER, said) == template(LLAMA3).render(USER) + "Hel"  # it trims
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    assert continued(CHATML, *USER, {"role": "assistant", "content": parts}) == begun + "one\ntwo"
+    assert continued(TAKING, *USER, {"role": "assistant", "content": parts}) == "[one][two"
+    assert said["content"] == "Hel "
+
+
+def test_special_names_in_a_message_that_goes_on() -> None:
+    messages = [*USER, {"role": "assistant", "content": "a<|im_end|> <|im_"}]
+    ids = encode_chat(CHATML_TOKENIZER, template(CHATML), messages, continue_final_message=True)
+    begun = encode_chat(CHATML_TOKENIZER, template(CHATML), USER)
+    assert ids == begun + CHATML_TOKENIZER.encode("a<|im_end|> <|im_")
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "refusal"),
+    [
+        (CHATML, {"role": "assistant", "content": None, "tool_calls": []}, "no text that could be continued"),
+        (TAKING, {"role": "assistant", "content": []}, "no text that could be continued"),
+        ("{{ messages[0].content }}", {"role": "assistant", "content": "x"}, "changes the last message"),
+        ("{{ messages[-1].content | upper }}", {"role": "assistant", "content": "x"}, "changes the last message"),
+        ("{{ messages[-1].content[2:] }}", {"role": "assistant", "content": "<t>x"}, "changes the last message"),
+    ],
+)
+def test_messages_that_cannot_go_on(source: str, message: Any, refusal: str) -> None:
+    with pytest.raises(TemplateError, match=refusal):
+        continued(source, *USER, message)

@@ -120,6 +120,15 @@ def test_chat_answers(llm: Llama) -> None:
     assert [piece.text for piece in llm.chat(messages, temperature=0, max_tokens=2)] == ["hello", " world"]
 
 
+def test_chat_goes_on_with_a_message(llm: Llama) -> None:
+    messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hello"}]
+    ids = llm.encode_chat(messages, continue_final_message=True)
+    assert ids == [*llm.encode_chat(messages[:1]), IDS["hello"]]
+    pieces = list(llm.chat(messages, continue_final_message=True, temperature=0))
+    assert [piece.id for piece in pieces] == [piece.id for piece in llm.generate(ids, temperature=0)]
+    assert llm.encode_chat(messages, add_generation_prompt=False)[: len(ids)] == ids
+
+
 def test_a_base_model_cannot_chat(engine: Engine, tmp_path: Path) -> None:
     path = base_model(tmp_path / "base.gguf")
     with Llama.load(path, backend=engine.name) as llm:

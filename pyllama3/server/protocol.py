@@ -39,11 +39,14 @@ _COMMON = {
     *("logit_bias", "max_tokens", "stop", "response_format", "model", "n", "stream", "stream_options"),
     "return_token_ids",  # vLLM's
 }
+TEMPLATING = {"add_generation_prompt", "continue_final_message"}
+"""Fields that say how a conversation ends, of `transformers` and vLLM."""
 _FIELDS = {
     CHAT: {
         *_COMMON,
         *("messages", "max_completion_tokens", "logprobs", "top_logprobs"),
         *("tools", "tool_choice", "parallel_tool_calls"),
+        *TEMPLATING,
     },
     COMPLETIONS: {*_COMMON, "prompt", "logprobs", "echo"},
 }
@@ -102,10 +105,7 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
     chat = url == CHAT
     logprobs, top_logprobs = _logprobs(fields, chat)
     tools = read_tools(fields) if chat else None
-    if chat:
-        prompts = [encode_messages(llm, get(fields, "messages", ARRAY), tools)]
-    else:
-        prompts = _prompts(llm, fields.get("prompt"))
+    prompts = [encode_messages(llm, fields, tools)] if chat else _prompts(llm, fields.get("prompt"))
     options = {**defaults, **read_sampling(fields)}
     if "logit_bias" in fields:
         options["logit_bias"] = _logit_bias(get(fields, "logit_bias", OBJECT))
@@ -135,14 +135,19 @@ def read_request(llm: Llama, url: Any, body: Any, defaults: Mapping[str, Any]) -
     )
 
 
-def encode_messages(llm: Llama, messages: Sequence[Any], tools: Tools | None) -> list[int]:
-    """Return the tokens of a conversation in which functions may be called.
+def encode_messages(llm: Llama, fields: Mapping[str, Any], tools: Tools | None) -> list[int]:
+    """Return the tokens of the "messages" of a request, in which functions may be called.
 
     Raises:
+        FieldError: a field has another type, or the conversation is to end in two ways.
         TemplateError: see `Llama.encode_chat`.
     """
-    known, definitions = told(llm.template, messages, tools.definitions if tools else None)
-    return llm.encode_chat(known, tools=definitions)
+    known, definitions = told(llm.template, get(fields, "messages", ARRAY), tools.definitions if tools else None)
+    continues = find(fields, "continue_final_message", BOOLEAN, False)
+    begins = find(fields, "add_generation_prompt", BOOLEAN, not continues)
+    if begins and continues:
+        raise FieldError("continue_final_message", "add_generation_prompt and continue_final_message are both true")
+    return llm.encode_chat(known, add_generation_prompt=begins, continue_final_message=continues, tools=definitions)
 
 
 def read_sampling(fields: Mapping[str, Any]) -> dict[str, Any]:

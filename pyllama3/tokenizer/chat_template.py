@@ -15,7 +15,16 @@ from jinja2.parser import Parser
 
 from ..errors import TemplateError
 from .builtin_templates import BY_END_TOKEN
-from .messages import Message, as_templates_know_it, check_messages, check_tools, has_parts, with_joined_parts
+from .messages import (
+    Message,
+    as_templates_know_it,
+    check_messages,
+    check_tools,
+    content_to_continue,
+    has_parts,
+    with_ending,
+    with_joined_parts,
+)
 from .shield import mark, mark_names, names_looked_for, shielded, without_marks, without_shields
 from .template_guard import GuardedEnvironment, guarded, limited
 from .tokenizer import Tokenizer
@@ -23,6 +32,9 @@ from .vocabulary import Vocabulary
 
 DEFAULT, TOOL_USE = "default", "tool_use"
 """Names of templates: a model that has one for tools wants it when there are some, as `transformers` does."""
+
+_ENDING = "\ufdd0\ufdd1 "
+"""What is put behind a message that is to go on: noncharacters, and a blank, by which templates that trim are known."""
 
 _Tools = Sequence[Mapping[str, Any]] | None
 _T = TypeVar("_T")
@@ -69,18 +81,22 @@ class ChatTemplate:
         messages: Sequence[Message],
         *,
         add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
         tools: _Tools = None,
         date: datetime.date | None = None,
     ) -> str:
         """Return the conversation as one text, by default with the beginning of the assistant's answer.
 
+        With `continue_final_message` it ends where the last message does, so that the model goes on with that.
         `date` is what a template that asks for today's date gets, default: today.
 
         Raises:
-            TemplateError: a message has no role or no text, or the template is none, or refuses the messages or fails.
+            TemplateError: a message has no role or no text, or the template is none, refuses the messages, fails, or
+                does not write the last one as it is, though it is to go on.
         """
         messages, tools = check_messages(messages), check_tools(tools)
-        return self._render(messages, add_generation_prompt, tools, date, frozenset())
+        options = add_generation_prompt, continue_final_message, tools, date
+        return self._render(messages, *options, frozenset())
 
     def render_shielded(
         self,
@@ -88,6 +104,7 @@ class ChatTemplate:
         names: Collection[str],
         *,
         add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
         tools: _Tools = None,
         date: datetime.date | None = None,
     ) -> str:
@@ -100,12 +117,14 @@ class ChatTemplate:
         marked = names_looked_for(self._parse(self._choose(tools)), names)
         hidden = [name for name in names if name not in marked]
         messages, tools = shielded(messages, hidden), shielded(tools, hidden)
-        return without_marks(self._render(messages, add_generation_prompt, tools, date, marked), marked)
+        options = add_generation_prompt, continue_final_message, tools, date
+        return without_marks(self._render(messages, *options, marked), marked)
 
     def _render(
         self,
         messages: Sequence[Message],
         add_generation_prompt: bool,
+        continue_final_message: bool,
         tools: _Tools,
         date: datetime.date | None,
         marked: frozenset[str],
@@ -113,19 +132,23 @@ class ChatTemplate:
         name = self._choose(tools)
         if has_parts(messages) and not self._takes_parts(name):
             messages = [with_joined_parts(message) for message in messages]
+        continued = content_to_continue(messages[-1]) if continue_final_message else None
+        if continued is not None:
+            messages = [*messages[:-1], with_ending(messages[-1], _ENDING)]
 
         def strftime_now(format: str) -> str:
             return (date or datetime.datetime.now()).strftime(format)
 
-        return self._run(
+        text = self._run(
             name,
             marked,
             messages=[as_templates_know_it(message) for message in messages],
             tools=tools,
             documents=None,
-            add_generation_prompt=add_generation_prompt,
+            add_generation_prompt=add_generation_prompt and continued is None,
             strftime_now=strftime_now,
         )
+        return text if continued is None else _up_to_ending(text, continued)
 
     def _run(self, name: str, marked: frozenset[str], **variables: Any) -> str:
         template = self._compile(name, marked)
@@ -164,6 +187,18 @@ class ChatTemplate:
         return _read(lambda: _environment().parse(self._sources[name]))
 
 
+def _up_to_ending(text: str, continued: str) -> str:
+    """Return what a template has written up to the end of a message, as `transformers` does.
+
+    Raises:
+        TemplateError: it has not written the message as it is.
+    """
+    found = text.rfind(_ENDING.rstrip())
+    if found < 0 or continued.strip() not in text:
+        raise TemplateError("chat template: it changes the last message, which therefore cannot be continued")
+    return text[:found] if text.startswith(_ENDING, found) else text[:found].rstrip()
+
+
 def find_template(sources: Mapping[str, str], vocabulary: Vocabulary) -> ChatTemplate | None:
     """Return the chat templates of a model, or a built-in one for its vocabulary; None for a base model."""
     bos, eos, eot = map(vocabulary.name, (vocabulary.bos_id, vocabulary.eos_id, vocabulary.eot_id))
@@ -177,6 +212,7 @@ def encode_chat(
     messages: Sequence[Message],
     *,
     add_generation_prompt: bool = True,
+    continue_final_message: bool = False,
     tools: _Tools = None,
     date: datetime.date | None = None,
 ) -> list[int]:
@@ -188,7 +224,12 @@ def encode_chat(
         TemplateError: see `ChatTemplate.render`.
     """
     text = template.render_shielded(
-        messages, tokenizer.special_names, add_generation_prompt=add_generation_prompt, tools=tools, date=date
+        messages,
+        tokenizer.special_names,
+        add_generation_prompt=add_generation_prompt,
+        continue_final_message=continue_final_message,
+        tools=tools,
+        date=date,
     )
     parts = tokenizer.split_special(text)
     return tokenizer.with_bos(

@@ -73,6 +73,28 @@ def with_joined_parts(message: Message) -> Message:
     return {**message, "content": "\n".join(part["text"] for part in content if part["text"])}
 
 
+def content_to_continue(message: Message) -> str:
+    """Return the text of a message that is to go on: its content, or the last part of it.
+
+    Raises:
+        TemplateError: it has none.
+    """
+    content = message.get("content")
+    if isinstance(content, list) and content:
+        return str(content[-1]["text"])
+    if isinstance(content, str):
+        return content
+    raise TemplateError("the last message has no text that could be continued")
+
+
+def with_ending(message: Message, ending: str) -> Message:
+    """Return a message with something behind its text, which `content_to_continue` has found."""
+    content = message["content"]
+    if isinstance(content, str):
+        return {**message, "content": content + ending}
+    return {**message, "content": [*content[:-1], {**content[-1], "text": content[-1]["text"] + ending}]}
+
+
 def as_templates_know_it(message: Message) -> Message:
     """Return a message as `transformers` gives it to templates: without fields of null, thoughts under each name.
 

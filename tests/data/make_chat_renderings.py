@@ -39,6 +39,11 @@ CONVERSATIONS: dict[str, dict[str, Any]] = {
     "system": {"messages": [SYSTEM, USER]},
     "turns": {"messages": [SYSTEM, USER, ASSISTANT, {"role": "user", "content": "日本 🦙"}]},
     "complete": {"messages": [USER, ASSISTANT], "add_generation_prompt": False},
+    "continued": {"messages": [USER, ASSISTANT], "continue_final_message": True},
+    "continued in a word": {
+        "messages": [SYSTEM, USER, {"role": "assistant", "content": "Noth"}],
+        "continue_final_message": True,
+    },
     "tools": {"messages": [SYSTEM, USER], "tools": TOOLS},
     "tool result": {
         "messages": [
@@ -59,22 +64,26 @@ def main() -> None:
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_object=Tokenizer(WordLevel({BOS: 0, EOS: 1}, unk_token=BOS)), bos_token=BOS, eos_token=EOS
         )
-        renderings = {
-            name: tokenizer.apply_chat_template(
-                conversation["messages"],
-                tools=conversation.get("tools"),
-                add_generation_prompt=conversation.get("add_generation_prompt", True),
-                chat_template=source,
-                tokenize=False,
-                # what strftime_now gives on DATE; templates with a date of their own take it, too
-                **({"date_string": "26 Jul 2024"} if "strftime_now" in source else {}),
-            )
-            for name, conversation in CONVERSATIONS.items()
-        }
+        renderings = {name: _rendered(tokenizer, source, case) for name, case in CONVERSATIONS.items()}
         templates[template] = {"sha256": hashlib.sha256(source.encode()).hexdigest(), "renderings": renderings}
     content = {"date": DATE, "bos": BOS, "eos": EOS, "conversations": CONVERSATIONS, "templates": templates}
     target = Path(__file__).with_name("chat_renderings.json")
     target.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _rendered(tokenizer: PreTrainedTokenizerFast, source: str, conversation: dict[str, Any]) -> str | None:
+    """Return what they make of a conversation; None if they refuse to."""
+    options = {key: value for key, value in conversation.items() if key != "messages"}
+    options.setdefault("add_generation_prompt", "continue_final_message" not in options)
+    # what strftime_now gives on DATE; templates with a date of their own take it, too
+    options |= {"date_string": "26 Jul 2024"} if "strftime_now" in source else {}
+    try:
+        text: str = tokenizer.apply_chat_template(
+            conversation["messages"], chat_template=source, tokenize=False, **options
+        )
+    except ValueError:
+        return None
+    return text
 
 
 if __name__ == "__main__":

@@ -192,6 +192,18 @@ def test_tokens_and_templates(client: Any, llm: Llama) -> None:
     assert ask(client, "/detokenize", tokens=body["tokens"])["content"] == body["prompt"]
 
 
+def test_an_answer_that_goes_on(client: Any, llm: Llama) -> None:
+    messages = [*HELLO, {"role": "assistant", "content": "hel"}]
+    options = {"continue_final_message": True, "add_generation_prompt": False}
+    ids = llm.encode_chat(messages, continue_final_message=True)
+    assert ask(client, "/apply-template", messages=messages, **options)["tokens"] == ids
+    answer = ask(client, "/v1/chat/completions", messages=messages, max_tokens=5, temperature=0, **options)
+    expected = "".join(piece.text for piece in llm.generate(ids, max_tokens=5, temperature=0))
+    assert answer["choices"][0]["message"]["content"] == expected
+    both = client.post("/apply-template", json={"messages": messages, **options, "add_generation_prompt": True})
+    assert (both.status_code, both.json()["error"]["param"]) == (400, "continue_final_message")
+
+
 def test_counters(client: Any) -> None:
     def counted(name: str) -> float:
         lines = client.get("/metrics").text.splitlines()

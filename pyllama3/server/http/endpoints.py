@@ -182,9 +182,9 @@ async def _detokenize(service: Service, request: Request) -> Response:
 
 
 async def _apply_template(service: Service, request: Request) -> Response:
-    fields = protocol.read_fields(await read_json(request), {"messages", "tools", "tool_choice", "model"})
-    encode, tools = protocol.encode_messages, read_tools(fields)
-    tokens = await asyncio.to_thread(encode, service.llm, get(fields, "messages", ARRAY), tools)
+    known = {"messages", "tools", "tool_choice", "model", *protocol.TEMPLATING}
+    fields = protocol.read_fields(await read_json(request), known)
+    tokens = await asyncio.to_thread(protocol.encode_messages, service.llm, fields, read_tools(fields))
     return json_response({"prompt": service.llm.tokenizer.decode(tokens), "tokens": tokens})
 
 
