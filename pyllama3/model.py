@@ -192,12 +192,10 @@ class Llama:
         """Return the tokens of a conversation in the model's own format, up to where its answer begins.
 
         Without `add_generation_prompt` they end behind the last message; with `continue_final_message` at the end of
-        its text, so that the model goes on with it. `tools` are function definitions in OpenAI's form, for templates
-        that take them; `date` is today's by default.
+        its text. `tools` are function definitions in OpenAI's form; `date` is today's by default.
 
         Raises:
-            TemplateError: the model has no chat template, or the template refuses the messages, or changes the last
-                one, which is to go on.
+            TemplateError: the model has no chat template, or that refuses the messages, or changes what is to go on.
         """
         if self.template is None:
             raise TemplateError(f"{self._weights.path}: the model has no chat template; it can only continue text")
