@@ -15,7 +15,7 @@ from tools.build_engine import build as build_engine
 from tools.c_compilers import PROFILES
 from tools.hosts.build import build_hosts
 from tools.hosts.languages import LANGUAGES
-from tools.running import ROOT, BuildError
+from tools.running import ROOT, BuildError, tell
 from tools.targets import TARGETS
 from tools.transpilers import COMPILERS
 from tools.witness import WitnessError, check_all
@@ -40,7 +40,7 @@ def run_python(*arguments: str, **variables: str) -> None:
         "cc": "C compiler (default: $CC, else cc, gcc, clang or zig, see CONTRIBUTING.md)",
         "profile": f"optimization: {', '.join(PROFILES)} (default: local, or portable for a target)",
         "target": f"another machine: {', '.join(TARGETS)}",
-        "targets": f"other languages, with the hosts in hosts/, into build/hosts: {','.join(LANGUAGES)}",
+        "targets": f"other languages, with the programs in hosts/, into hosts/ there: {','.join(LANGUAGES)}",
     }
 )
 def build(
@@ -53,12 +53,15 @@ def build(
     targets: str = "",
 ) -> None:
     """Transpile src/ and compile the C library, unless both are up to date."""
-    folder = out or ("build" if not target else f"build/{target}")
     try:
         if targets:
-            build_hosts(targets.split(","), ROOT / "build" / "hosts")
+            if compiler != "auto" or cc or profile or target:
+                raise BuildError("--targets goes with --out only: fut and the compiler of each language build them")
+            build_hosts(targets.split(","), ROOT / (out or "build") / "hosts")
             return
-        build_engine(ROOT / folder, compiler=compiler, cc=cc, profile=profile, target=target)
+        build_engine(
+            ROOT / (out or f"build/{target}".rstrip("/")), compiler=compiler, cc=cc, profile=profile, target=target
+        )
     except BuildError as error:
         raise Exit(f"build: {error}", code=1) from error
 
@@ -117,7 +120,7 @@ def witness(_: Context) -> None:
     """Make the data of the tests again with the code of others, and compare; needs the extra .[witness]."""
     try:
         for line in check_all():
-            print(line, flush=True)
+            tell(line)
     except WitnessError as error:
         raise Exit(f"witness: {error}", code=1) from error
 
@@ -129,7 +132,7 @@ def tour(_: Context) -> None:
     from tools.tour.page import remake
 
     try:
-        remake(print)
+        remake(tell)
     except TourError as error:
         raise Exit(f"tour: {error}", code=1) from error
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 Say = Callable[[str], object]
+
+
+def tell(line: str) -> None:
+    """Print a line for the user; if nobody reads any more, as behind `| head -1`, the work goes on without."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
 
 
 class BuildError(Exception):

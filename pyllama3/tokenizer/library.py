@@ -61,7 +61,7 @@ def _its_errors() -> Iterator[None]:
     except (KeyboardInterrupt, GeneratorExit, SystemExit):
         raise
     except BaseException as error:
-        raise TokenizerError(f"the library tokenizers says: {' '.join(str(error).split())}") from error
+        raise TokenizerError(f"the library tokenizers says: {' '.join(str(error).split()):.200}") from error
 
 
 def _without_first_prefix(value: Any) -> Any:

@@ -305,6 +305,26 @@ def test_building_needs_the_standard_library_only() -> None:
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr == ""
 
 
+def test_a_build_goes_on_when_nobody_reads() -> None:
+    program = "from tools.running import tell; import sys; sys.stdin.read(); tell('a'); tell('b'); sys.exit(3)"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        assert process.communicate() == (None, b"")
+    assert process.returncode == 3
+
+
+def test_other_languages_take_no_options_of_the_engine() -> None:
+    command = [sys.executable, "-m", "invoke", "build", "--targets", "js", "--profile", "portable"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "build: --targets goes with --out only: fut and the compiler of each language build them\n"
+
+
 def test_no_sources_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"no \.fu files"):
         build(tmp_path / "out", sources=tmp_path)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,9 +127,9 @@ def test_random_models_are_files_that_load(versus: ModuleType, tmp_path: Path, m
         versus.find_file("tiny:Q1")
 
 
-def test_a_missing_peer_is_explained() -> None:
-    command = [sys.executable, str(BENCHMARKS / "versus_llama_cpp.py"), "--peer-python", sys.executable]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if importlib.util.find_spec("llama_cpp") is None:
-        assert result.returncode == 2
-        assert "cannot import llama_cpp" in result.stderr
+def test_a_missing_peer_is_explained(versus: ModuleType, tmp_path: Path) -> None:
+    without = tmp_path / "python"
+    without.write_text("#!/bin/sh\nexit 1\n")
+    without.chmod(0o755)
+    with pytest.raises(click.UsageError, match=rf"^{without} cannot import llama_cpp\.$"):
+        versus.find_peer_python(str(without))

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
-from pyllama3.backends.build_folder import MANIFEST
-
-from ..build_engine import STAGING, is_current
-from ..running import ROOT, BuildError, Say, run_or_fail, shown
+from ..running import ROOT, BuildError, Say, run_or_fail, shown, tell
+from ..staging import alone_in, digests, is_current, staging_in, write_manifest
 from ..transpilers import Transpiler, find_transpiler
 from .faults import MENDS
 from .languages import LANGUAGES, Language
@@ -23,7 +17,7 @@ HOSTS = ROOT / "hosts"
 """The sources of the hosts."""
 
 
-def build_hosts(names: Sequence[str], out: Path, *, say: Say = print) -> None:
+def build_hosts(names: Sequence[str], out: Path, *, say: Say = tell) -> None:
     """Build the engine for some languages, each into a folder of its name in `out`, unless it is there already.
 
     Raises:
@@ -47,7 +41,7 @@ def _build(language: Language, transpiler: Transpiler, out: Path, say: Say) -> N
     manifest: dict[str, object] = {
         "compiler": transpiler.name,
         "compiler_version": transpiler.version,
-        "sources": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tracked},
+        "sources": digests(tracked),
         "compile": list(language.compile),
         "run": list(language.run),
     }
@@ -57,9 +51,8 @@ def _build(language: Language, transpiler: Transpiler, out: Path, say: Say) -> N
     for command in (language.compile, language.run):
         if command and not command[0].startswith(".") and shutil.which(command[0]) is None:
             raise BuildError(f"{out.name}: {command[0]} is not on the PATH; needed: {language.needs}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=STAGING, dir=out.parent) as name:
-        staging = Path(name, out.name)
+    with alone_in(out.parent), staging_in(out.parent) as folder:
+        staging = folder / out.name
         staging.mkdir()
         say(f"{shown(out)}: {language.file} from {len(sources)} Fusion files, by {transpiler.name}")
         generated = staging / language.file
@@ -72,8 +65,7 @@ def _build(language: Language, transpiler: Transpiler, out: Path, say: Say) -> N
             say(f"{shown(out)}: compiled by {language.compile[0]}")
             words = [word for pattern in language.compile for word in _expanded(pattern, staging)]
             run_or_fail(words, f"{language.compile[0]} for {out.name}", folder=staging)
-        manifest["built"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        (staging / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        write_manifest(staging, manifest)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(staging, out)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 
 from tools.build_engine import build as build_engine
-from tools.running import ROOT, BuildError, Say, run_or_fail, shown
+from tools.running import ROOT, BuildError, Say, run_or_fail, shown, tell
 
 from .facts import read_facts
 from .modules import join_modules
@@ -23,7 +23,7 @@ ENGINE = ROOT / "build" / "wasm32"
 THREADED = ROOT / "build" / "wasm32-threads"
 
 
-def build_site(out: Path, say: Say = print) -> None:
+def build_site(out: Path, say: Say = tell) -> None:
     """Build the engine for WebAssembly, without and with threads, and the site with both inside.
 
     Raises:
