@@ -36,8 +36,8 @@ LLAMA3_TOKENIZER = PackagedFile(
 )
 
 
-_SLOW_ROOMS = {"analysis", "backends", "drills", "server", "tools", "web"}
-"""Rooms that `--quick` leaves out; of engines, it takes C only."""
+_SLOW_ROOMS = {"analysis", "backends", "cluster", "drills", "server", "tools", "web"}
+"""Rooms that `--quick` leaves out; of engines, it takes C only, and no test that is marked as thorough."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,7 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_essential(item: pytest.Item) -> bool:
     room = item.path.relative_to(Path(__file__).parent).parts[0]
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return room not in _SLOW_ROOMS and {parameters.get(name, "c") for name in ("engine", "any_engine")} == {"c"}
+    if room in _SLOW_ROOMS or item.get_closest_marker("thorough"):
+        return False
+    return {parameters.get(name, "c") for name in ("engine", "any_engine")} == {"c"}
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

@@ -97,6 +97,7 @@ def test_the_default_stays_near_the_logits_of_the_oracle(default: EngineModel) -
     assert rms(errors) <= DEFAULT
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("index", CASES)
 def test_webassembly_gives_the_tokens_of_the_oracle(smollm2_path: Path, index: int) -> None:
     expected, model = case(index), load(smollm2_path, "exact", backend="wasm")
@@ -142,6 +143,7 @@ def truth(smollm2_path: Path) -> Truth:
     return Truth(ids, reference.forward(ids, reference.cache()))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("precision", "cache_type", "most", "error"),
     [
@@ -178,6 +180,7 @@ def greedy(model: EngineModel, prompt: list[int], count: int) -> list[int]:
     return tokens
 
 
+@pytest.mark.thorough
 def test_the_python_engine_gives_the_logits_of_the_c_engine(exact: EngineModel, smollm2_path: Path) -> None:
     """One pass over two tokens, which takes the interpreter half a minute."""
     python = load(smollm2_path, "exact", backend="python")

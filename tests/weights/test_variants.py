@@ -33,7 +33,8 @@ def test_variants_give_what_their_authority_gives(tmp_path: Path, number: int) -
 def test_every_two_choices_meet() -> None:
     for form, questions in QUESTIONS.items():
         stored = [recipe_of(case) for case in CASES if case["form"] == form]
-        assert all(recipe in pairwise(questions) for recipe in stored)
+        asked = pairwise(questions)
+        assert all(recipe in asked for recipe in stored)
         for question, choices in questions.items():
             assert {recipe[question] for recipe in stored} == set(choices)
 
