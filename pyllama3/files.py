@@ -21,6 +21,11 @@ PACKAGE = Path(__file__).resolve().parent
 """The folder of this package."""
 
 
+def is_device(path: Path) -> bool:
+    """Tell whether a path is there and is no file, such as /dev/null or a pipe."""
+    return path.exists() and not path.is_file()
+
+
 @contextmanager
 def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Yield a file to write, which takes the place of `path` when all went well, and is removed otherwise.
@@ -34,7 +39,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the file cannot be written.
     """
-    if path.exists() and not path.is_file():
+    if is_device(path):
         with path.open("wb") as device:
             yield device
         return

@@ -148,7 +148,7 @@ class Generation:
         if self._keep_logits:
             self.logits = logits.copy()
         allowed = self._constraint.allowed() if self._constraint else None
-        id = self._sampler.sample(logits, self._options.penalized(self.ids, self.prompt_length), allowed)
+        id = self._sampler.sample(logits, self._options.recent(self.ids, self.prompt_length), allowed)
         self.ids.append(id)
         if self._constraint:
             self._constraint.accept(id)

@@ -83,9 +83,9 @@ class SamplerOptions:
         object.__setattr__(self, "repeat_prompt", flag("repeat_prompt", self.repeat_prompt))
         object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
 
-    def penalized(self, ids: Sequence[int], prompt_length: int) -> Sequence[int]:
-        """Return the tokens of which the last ones are recent, out of a prompt and what has come after it."""
-        return ids if self.repeat_prompt else ids[prompt_length:]
+    def recent(self, ids: Sequence[int], prompt_length: int) -> Sequence[int]:
+        """Return the tokens that the repeat penalty is for, out of a prompt and what has come after it."""
+        return ids[max(len(ids) - self.repeat_last_n, 0 if self.repeat_prompt else prompt_length) :]
 
 
 def _biases(value: Any) -> dict[int | str, float]:

@@ -60,9 +60,8 @@ def explain(llm: Llama, prompt: Sequence[int], *, max_tokens: int, options: Samp
         logits = session.feed(ids)
         while True:
             adjusted = sampler.adjusted(logits).copy()
-            penalized = options.penalized(ids, len(prompt))
-            id = sampler.sample(logits, penalized)
-            recent = penalized[-options.repeat_last_n :] if options.repeat_last_n else []
+            recent = options.recent(ids, len(prompt))
+            id = sampler.sample(logits, recent)
             random = numbers.next() if options.temperature else None
             choices.append(explain_choice(logits, adjusted, recent, options, random))
             ids.append(id)
@@ -89,8 +88,7 @@ def explain_token(
     sampler = TokenSampler(engine, vocab_size, options, find_bias(options, llm.tokenizer, vocab_size))
     sampler.remember(answer)
     adjusted = sampler.adjusted(logits)
-    penalized = options.penalized([*prompt, *answer], len(prompt))
-    recent = penalized[-options.repeat_last_n :] if options.repeat_last_n else []
+    recent = options.recent([*prompt, *answer], len(prompt))
     random = None
     if options.temperature:
         if options.seed is None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import WeightsError
+from ...files import is_device
 from ...tokenizer.vocabulary import gguf_metadata
 from ..blocks import Bytes, Floats
 from ..formats.gguf_llama import load_gguf, rope_metadata, rope_tensors, template_metadata
@@ -64,8 +65,7 @@ def convert(
     folder = path.absolute().parent
     if not folder.is_dir():
         raise WeightsError(f"{path}: there is no directory {folder}")
-    is_device = path.exists() and not path.is_file()
-    if (free := shutil.disk_usage(folder).free) < total and not is_device:
+    if (free := shutil.disk_usage(folder).free) < total and not is_device(path):
         raise WeightsError(f"{path}: needs {total / 1e9:.2f} GB, but {folder} has {free / 1e9:.2f} GB left")
     write_gguf(path, metadata, tensors, lambda written: progress(written, total))
     return total
