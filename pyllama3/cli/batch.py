@@ -49,7 +49,8 @@ def command(
     Sampler options are for requests that say nothing else.
 
     An answer is that of a single run with the same seed, whatever it is computed together with. With --ray there
-    are several models, each with --parallel requests at a time and -t threads; those that die are replaced.
+    are several models, each with --parallel requests at a time and -t threads; those that die are replaced. With
+    --pipeline one model is spread over several machines.
     """
     from ..server.batch import BatchCounts, answer_file
     from .progress import progress_bar

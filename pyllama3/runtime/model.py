@@ -158,14 +158,17 @@ class EngineModel(Model):
             target.set_bias(self._pool.copy(tensor.data, "float32"))
             return
         rows, cols = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
-        target.set(engine.TensorType(int(tensor.type)), rows, cols, *_arrays(tensor, engine.view))
+        shape = engine.TensorType(int(tensor.type)), rows, cols
+        target.set(*shape, *_arrays(tensor, engine.view))
         if engine.packs and rows > 1 and parts[-2] != "token_embd":
-            length = target.get_packed_length()
-            if tensor.type == TensorType.F32:
-                target.set_packed(None, self._pool.take("float32", length))
-            else:
-                target.set_packed(self._pool.take("int16", length), None)
+            is_float, length = tensor.type == TensorType.F32, target.get_packed_length()
+            memory = self._pool.take("float32" if is_float else "int16", length)
+            packed = (None, memory) if is_float else (memory, None)
+            target.set_packed(*packed)
             list(packers.map(lambda part: target.pack(part, self.threads), range(self.threads)))
+            # what is stored is not read any more; some engines have made copies of it
+            target.set(*shape, None, None, None)
+            target.set_packed(*packed)
             tensor.release()
 
     @property

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from engines import built_engine
+from tiny_models import write_tiny
 
 from pyllama3.backends import Engine, engine_dir, load_engine
 from pyllama3.backends.build_folder import engine_file
 from pyllama3.errors import BackendError
+from pyllama3.runtime.model import EngineModel
+from pyllama3.runtime.session import Session
+from pyllama3.weights import load_weights
 
 wasmtime = pytest.importorskip("wasmtime", reason="needs wasmtime: pip install 'pyllama3[wasm]'")
 
@@ -52,6 +58,29 @@ def test_arrays_beyond_2_gb_are_reached(engine: Engine) -> None:
     tensor.set(engine.TensorType.F32, 1, 1, kept[1][-1:], None, None)
     tensor.dequantize(y, 0, 0, 1)
     assert y.tolist() == [7]
+
+
+def test_stored_weights_are_freed_once_they_are_packed(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = load_weights(write_tiny(tmp_path / "m.gguf"))
+    copies: list[tuple[int, Any]] = []
+    view = engine.view
+
+    def remember(data: Any, dtype: str) -> Any:
+        seen = view(data, dtype)
+        if not np.may_share_memory(seen, data):
+            copies.append((seen.nbytes, weakref.ref(seen)))
+        return seen
+
+    monkeypatch.setattr(engine, "view", remember)
+    model = EngineModel(engine, weights, threads=1)
+    gc.collect()
+    matrices = [tensor.data.nbytes for name, tensor in weights.tensors.items() if "norm" not in name]
+    assert sum(size for size, _ in copies) > sum(matrices)
+    assert sum(size for size, copy in copies if copy() is not None) < sum(matrices) / 2  # the embedding is read
+    with Session(model, context=8) as session:
+        assert np.isfinite(session.feed([1, 2])).all()
 
 
 def test_memory_comes_back_and_is_zero(engine: Engine) -> None:
