@@ -469,6 +469,15 @@ def test_bad_tokenizers(changes: dict[str, Any], message: str) -> None:
     assert "\n" not in str(info.value)
 
 
+def test_a_unigram_model_for_a_class_that_merges(tied: Path) -> None:
+    (tied / "tokenizer.json").unlink()
+    (tied / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizer"}')
+    (tied / "tokenizer.model").write_bytes(sentencepiece_model(True))
+    vocabulary = load_weights(tied).load_vocabulary()
+    assert "though it is a Unigram model" in vocabulary.assumed[0]
+    assert len(Tokenizer(vocabulary).encode("hello world")) == 5  # 3 by the likeliest pieces
+
+
 def test_what_the_library_does_not_check(tied: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tied / "tokenizer.json").unlink()
     (tied / "tokenizer_config.json").write_text("{}")

@@ -57,8 +57,8 @@ def test_a_converted_variant_gives_the_same(tmp_path: Path, number: int) -> None
     weights = open_variant(CASES[number], tmp_path)
     try:
         convert(weights, tmp_path / "c.gguf", MIXTURES["F32"])
-    except TokenizerError as error:
-        pytest.skip(f"GGUF has no name for the tokenizer: {error}")
+    except TokenizerError:
+        pytest.skip("GGUF has no name for the tokenizer")
     converted = load_weights(tmp_path / "c.gguf")
     np.testing.assert_allclose(reference_logits(converted), reference_logits(weights), rtol=1e-4, atol=1e-4)
     rows = weights.config.vocab_size

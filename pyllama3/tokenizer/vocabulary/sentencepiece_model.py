@@ -13,6 +13,8 @@ from .pieces import SPACE, piece_byte, piece_bytes
 from .sentencepiece_file import BYTE, CONTROL, UNKNOWN, UNUSED, USER_DEFINED, SentencePieceFile
 from .stops import find_stop_ids
 
+_MERGED = "tokenizer.model: its pieces are merged, as LlamaTokenizer does, though it is a Unigram model"
+
 
 def read_sentencepiece_vocabulary(
     file: SentencePieceFile, *, config: Mapping[str, Any], added: Mapping[str, Any], stop_ids: Any, vocab_size: int
@@ -67,7 +69,7 @@ def read_sentencepiece_vocabulary(
         unused=unused,
         template_tokens=template_tokens(config),
         edges={token.content: token.edges for token in tokens.values() if token.edges is not None},
-        assumed=("tokenizer.model: pairs are merged, as by LlamaTokenizer, though it is Unigram's",) * file.is_unigram,
+        assumed=(_MERGED,) if file.is_unigram else (),
     )
 
 

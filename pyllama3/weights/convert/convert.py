@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import WeightsError
+from ...errors import TokenizerError, WeightsError
 from ...files import is_device
 from ...tokenizer.vocabulary import gguf_metadata
 from ..blocks import Bytes, Floats
@@ -114,7 +114,11 @@ def _metadata(weights: Weights, mixture: Mixture) -> dict[str, Any]:
         if key.startswith(("general.", "tokenizer.")) and key not in _OF_THIS_FILE
     }
     if not kept.keys() & {"tokenizer.ggml.model"}:
-        kept |= gguf_metadata(weights.load_vocabulary(), config.vocab_size)
+        vocabulary = weights.load_vocabulary()
+        try:
+            kept |= gguf_metadata(vocabulary, config.vocab_size)
+        except TokenizerError as error:
+            raise TokenizerError(f"{weights.path}: {error}") from None
         kept |= template_metadata(weights.load_templates())
         kept |= sampling_metadata(weights.load_sampling())
     shape = {
