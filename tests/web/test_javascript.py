@@ -151,13 +151,16 @@ def test_templates_render_as_hugging_face_does(run: Run, name: str) -> None:
         source = load_template(name)
     except StoreError as error:
         pytest.skip(f"needs a template: {error}")
+    # the page never lets a message go on
+    asked = {key: case for key, case in WITNESS["conversations"].items() if "continue_final_message" not in case}
     found = run(
         "render",
         source=source,
-        conversations=list(WITNESS["conversations"].values()),
+        conversations=list(asked.values()),
         **{key: WITNESS[key] for key in ("bos", "eos", "date")},
     )
-    assert dict(zip(WITNESS["conversations"], found, strict=True)) == WITNESS["templates"][name]["renderings"]
+    renderings = WITNESS["templates"][name]["renderings"]
+    assert dict(zip(asked, found, strict=True)) == {key: renderings[key] for key in asked}
 
 
 THOUGHTS = (
